@@ -1,0 +1,17 @@
+"""What calls cost, shown: reports, blocks that are tracked, and the records behind them."""
+
+from tokenomics_core.observability._report import CostReport, Estimate
+from tokenomics_core.observability._scope import CostScope, LedgerWriter, current_scope, track_cost
+from tokenomics_core.observability._tracker import CallEnd, CallStart, CallTracker
+
+__all__ = [
+    "CallEnd",
+    "CallStart",
+    "CallTracker",
+    "CostReport",
+    "CostScope",
+    "Estimate",
+    "LedgerWriter",
+    "current_scope",
+    "track_cost",
+]

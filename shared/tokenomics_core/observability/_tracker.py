@@ -1,0 +1,271 @@
+"""Turn the start and the end of provider calls into records, each call once."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+import weakref
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+from tokenomics_core.errors import TokenomicsError
+from tokenomics_core.observability._billing import outcome_of, was_sent
+from tokenomics_core.protocols import Pricer
+from tokenomics_core.types import Attribution, Cost, Outcome, Source, SpendRecord, Usage
+
+__all__ = ["CallEnd", "CallStart", "CallTracker"]
+
+_log = logging.getLogger("tokenomics")
+_ZERO = Decimal(0)
+_FROM_CACHE = "answered from a cache"
+
+
+@dataclass(slots=True, kw_only=True)
+class CallStart:
+    """What is known of a call when it begins.
+
+    Attributes:
+        key: Names the call; the same for every tracker that sees it.
+        model: The model asked for; None where the framework does not tell.
+        provider: The provider, as the framework names it.
+        attribution: Who the call is for.
+        prompt: Text or messages as the framework holds them; counted only where no usage is reported.
+        tools: Tool schemas sent along, counted with the prompt.
+        operation: `chat`, `completion`, `embedding`.
+        source: `model`, or `batch` for a call through a batch endpoint.
+        service_tier: The tier asked for, where the caller set one.
+        streaming: Whether the answer is known to arrive in pieces.
+        group: The run that the call belongs to; see `CallTracker.cancel`.
+    """
+
+    key: str
+    model: str | None = None
+    provider: str | None = None
+    attribution: Attribution = field(default_factory=Attribution)
+    prompt: Any = None
+    tools: Any = None
+    operation: str = "chat"
+    source: Source = "model"
+    service_tier: str | None = None
+    streaming: bool = False
+    group: str | None = None
+    started_s: float = 0.0
+    task: asyncio.Task[Any] | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class CallEnd:
+    """What is known of a call when it has ended.
+
+    Attributes:
+        usage: What the provider reported; None where it reported nothing.
+        model: The model that answered, where the provider names it.
+        provider: The provider, where only the answer tells.
+        output: The answer's text or messages, counted only where no usage is reported.
+        from_cache: Whether the answer came from a cache and cost nothing.
+        reported_usd: The provider's own figure for the cost; it wins over a computed one.
+        outcome: How the call ended.
+        content: Prompt and answer as text, if its owner asked to keep them.
+    """
+
+    usage: Usage | None = None
+    model: str | None = None
+    provider: str | None = None
+    output: Any = None
+    from_cache: bool = False
+    reported_usd: Decimal | None = None
+    outcome: Outcome = "ok"
+    content: str | None = None
+
+
+class CallTracker:
+    """Pair starts with ends and hand every finished call to a sink as a `SpendRecord`.
+
+    Safe for any number of threads and tasks. Nothing here raises into the call that is watched: a failure is
+    logged and counted in `failures`.
+    """
+
+    def __init__(
+        self,
+        sink: Callable[[SpendRecord], None],
+        *,
+        prices: Pricer,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        timer: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        self._sink = sink
+        self._prices = prices
+        self._clock = clock
+        self._timer = timer
+        self._open: dict[str, CallStart] = {}
+        self._watched: weakref.WeakSet[asyncio.Task[Any]] = weakref.WeakSet()
+        self._lock = threading.Lock()
+        self.failures = 0
+
+    def start(self, call: CallStart) -> None:
+        """Note that a call has begun."""
+        call.started_s = self._timer()
+        try:
+            task = asyncio.current_task()
+        except RuntimeError:
+            task = None
+        self._open[call.key] = call
+        if task is not None:
+            call.task = task
+            if task not in self._watched:
+                self._watched.add(task)
+                task.add_done_callback(self._task_done)
+
+    def stream(self, key: str) -> None:
+        """Note that a call's answer arrives in pieces: an open stream may still be read later."""
+        call = self._open.get(key)
+        if call is not None:
+            call.streaming = True
+
+    def is_open(self, key: str) -> bool:
+        """Whether a call of this name has begun and not ended."""
+        return key in self._open
+
+    def finish(self, key: str, end: CallEnd, *, fallback: CallStart | None = None) -> None:
+        """Record a call that has ended; `fallback` describes one whose start nobody saw."""
+        call = self._open.pop(key, None) or fallback
+        if call is None:
+            return
+        self._record(call, end)
+
+    def fail(self, key: str, error: BaseException, *, end: CallEnd | None = None) -> None:
+        """Record a call that raised, as far as it is paid for.
+
+        With output that had arrived, or usage, the call is billed for that; without, its input is billed where
+        the provider had received it (see `was_sent`), and nothing is recorded where it had not.
+        """
+        call = self._open.pop(key, None)
+        if call is None:
+            return
+        if end is not None and (end.output or end.usage is not None):
+            self._record(call, replace(end, outcome=outcome_of(error)))
+        elif was_sent(error):
+            self._record(call, CallEnd(outcome=outcome_of(error)))
+
+    def cancel(self, group: str) -> None:
+        """Record every open call of a run that was cancelled as a whole."""
+        for key, call in list(self._open.items()):
+            if call.group == group:
+                self._drop(key)
+
+    def discard(self, key: str) -> None:
+        """Forget a call that turned out not to be one."""
+        self._open.pop(key, None)
+
+    def close(self) -> None:
+        """Record what was cancelled without a word: calls whose task is over, or is the one that asks.
+
+        A stream that is still open, and a call that still runs in a thread or task, stays open and is recorded
+        when it ends.
+        """
+        try:
+            here = asyncio.current_task()
+        except RuntimeError:
+            here = None
+        for key, call in list(self._open.items()):
+            if call.task is not None and (call.task.done() or call.task is here):
+                self._drop(key)
+
+    def _task_done(self, task: asyncio.Task[Any]) -> None:
+        for key, call in list(self._open.items()):
+            if call.task is task:
+                self._drop(key)
+
+    def _drop(self, key: str) -> None:
+        call = self._open.get(key)
+        if call is not None and not call.streaming:
+            self.finish(key, CallEnd(outcome="cancelled"))
+
+    def _record(self, call: CallStart, end: CallEnd) -> None:
+        try:
+            self._sink(self._settle(call, end))
+        except Exception:
+            with self._lock:
+                self.failures += 1
+                first = self.failures == 1
+            if first:
+                _log.exception("a finished call could not be recorded; the call itself is not affected")
+
+    def _settle(self, call: CallStart, end: CallEnd) -> SpendRecord:
+        at = self._clock()
+        usage = _complete(call, end)
+        model = end.model or call.model or "unknown"
+        provider = end.provider or call.provider
+        if end.from_cache:
+            avoided = self._price(call, end, usage, at).total_usd if usage.is_reported else None
+            cost, total = None, _ZERO
+        else:
+            cost, avoided = self._price(call, end, usage, at), None
+            total = cost.total_usd
+        return SpendRecord(
+            at=at,
+            model=model,
+            provider=provider,
+            usage=usage,
+            cost_usd=total,
+            price_source=cost.source if cost is not None else _FROM_CACHE,
+            attribution=call.attribution,
+            source="cache" if end.from_cache else call.source,
+            operation=call.operation,
+            outcome=end.outcome,
+            estimated=usage.estimated,
+            latency_s=max(0.0, self._timer() - call.started_s) if call.started_s else None,
+            avoided_usd=avoided,
+            avoided_by="cache" if end.from_cache else None,
+            notes=cost.notes if cost is not None else (),
+            id=call.key,
+            content=end.content,
+        )
+
+    def _price(self, call: CallStart, end: CallEnd, usage: Usage, at: datetime) -> Cost:
+        provider = end.provider or call.provider
+        if end.reported_usd is not None and not end.from_cache:
+            return Cost(total_usd=end.reported_usd, source="reported by the provider")
+        names = dict.fromkeys(name for name in (end.model, call.model) if name)
+        cost = Cost(total_usd=None, source="unknown model")
+        for name in names:
+            try:
+                cost = self._prices.cost(usage, name, provider, at)
+            except TokenomicsError as error:
+                cost = Cost(total_usd=None, source="unknown model", notes=(str(error),))
+            if cost.is_known:
+                return cost
+        return cost
+
+
+def _complete(call: CallStart, end: CallEnd) -> Usage:
+    usage = end.usage or Usage()
+    if call.source == "batch" and not usage.batch:
+        usage = replace(usage, batch=True)
+    if usage.service_tier is None and call.service_tier is not None:
+        usage = replace(usage, service_tier=call.service_tier)
+    needs_input = usage.input_tokens is None and not usage.extras
+    needs_output = usage.output_tokens is None and call.operation != "embedding" and not usage.extras
+    cut_short = end.outcome != "ok" and bool(end.output)
+    if end.from_cache or not (needs_input or needs_output or cut_short):
+        return usage
+    return _estimate(call, end, usage, needs_input=needs_input, needs_output=needs_output or cut_short)
+
+
+def _estimate(call: CallStart, end: CallEnd, usage: Usage, *, needs_input: bool, needs_output: bool) -> Usage:
+    from tokenomics_core.tokens import count_tokens  # noqa: PLC0415 - the counter is needed by few calls
+
+    name = end.model or call.model
+    if needs_input and call.prompt is not None:
+        tokens = int(count_tokens(call.prompt, name, provider=call.provider, tools=call.tools))
+        usage = replace(usage, input_tokens=tokens, estimated=True)
+    if needs_output:
+        tokens = int(count_tokens(end.output, name, provider=call.provider)) if end.output else 0
+        # A stream that was cut may have reported the tokens of its first event only.
+        usage = replace(usage, output_tokens=max(tokens, usage.output_tokens or 0), estimated=True)
+    return usage
