@@ -1,7 +1,14 @@
 """What calls cost, shown: reports, blocks that are tracked, and the records behind them."""
 
 from tokenomics_core.observability._report import CostReport, Estimate
-from tokenomics_core.observability._scope import CostScope, LedgerWriter, current_scope, track_cost
+from tokenomics_core.observability._scope import (
+    CostScope,
+    LedgerWriter,
+    announce_meter,
+    current_scope,
+    is_metered,
+    track_cost,
+)
 from tokenomics_core.observability._tracker import CallEnd, CallStart, CallTracker
 
 __all__ = [
@@ -12,6 +19,8 @@ __all__ = [
     "CostScope",
     "Estimate",
     "LedgerWriter",
+    "announce_meter",
     "current_scope",
+    "is_metered",
     "track_cost",
 ]

@@ -19,11 +19,22 @@ from tokenomics_core.pricing import PriceBook, default_price_book
 from tokenomics_core.protocols import Ledger, Pricer
 from tokenomics_core.types import SpendRecord
 
-__all__ = ["CostScope", "LedgerWriter", "current_scope", "track_cost"]
+__all__ = ["CostScope", "LedgerWriter", "announce_meter", "current_scope", "is_metered", "track_cost"]
 
 _log = logging.getLogger("tokenomics")
 _T = TypeVar("_T")
 _active: ContextVar[CostScope | None] = ContextVar("tokenomics_scope", default=None)
+_meters: set[str] = set()
+
+
+def announce_meter(framework: str) -> None:
+    """Tell that calls of a framework are metered in every block from now on."""
+    _meters.add(framework)
+
+
+def is_metered(framework: str) -> bool:
+    """Whether calls of a framework are metered in every block, so that a wrapper around it need not."""
+    return framework in _meters
 
 
 def current_scope() -> CostScope | None:
@@ -34,8 +45,9 @@ def current_scope() -> CostScope | None:
 class LedgerWriter:
     """Write records to a ledger without ever failing or stalling the call they describe.
 
-    Outside an event loop a record is written before the call returns. Inside one, a ledger that touches a disk or
-    a network is written by a worker thread; `flush` waits for it. A write that fails is logged once and counted.
+    Outside an event loop a record is written before the call returns. Inside one, a ledger that touches a
+    disk or a network is written by a worker thread; `flush` waits for it. A write that fails is logged once
+    and counted.
     """
 
     def __init__(self, ledger: Ledger) -> None:
@@ -67,7 +79,7 @@ class LedgerWriter:
     def _write(self, record: SpendRecord, done: Future[None] | None = None) -> None:
         try:
             self._ledger.record(record)
-        except Exception:
+        except Exception:  # noqa: BLE001 - an observer may not break the call it watches
             self.failures += 1
             if self.failures == 1:
                 _log.exception("a record could not be written to the ledger; the call itself is not affected")
@@ -118,10 +130,12 @@ class track_cost:  # noqa: N801 - reads as a function: `with track_cost() as cos
 
     Args:
         title: A heading for the report.
-        ledger: Where records are kept besides the report. A ledger that touches a disk is written from a worker
-            thread inside an event loop; the end of a plain `with` waits for it, `async with` waits without blocking.
+        ledger: Where records are kept besides the report. Inside an event loop a ledger that touches a disk
+            is written from a worker thread; the end of a plain `with` waits for it, `async with` waits
+            without blocking.
         prices: What calls cost; the shared price book where none is given. With
-            `PriceBook(unknown="raise")` the block ends with `UnknownModelError` if a call could not be priced.
+            `PriceBook(unknown="raise")` the block ends with `UnknownModelError` if a call could not be
+            priced.
         live: Whether to show the report while the block runs, in a notebook or a terminal.
         keep_content: Whether prompts and answers are kept in the records.
 

@@ -141,8 +141,8 @@ class CallTracker:
     def fail(self, key: str, error: BaseException, *, end: CallEnd | None = None) -> None:
         """Record a call that raised, as far as it is paid for.
 
-        With output that had arrived, or usage, the call is billed for that; without, its input is billed where
-        the provider had received it (see `was_sent`), and nothing is recorded where it had not.
+        With output that had arrived, or usage, the call is billed for that; without, its input is billed
+        where the provider had received it (see `was_sent`), and nothing is recorded where it had not.
         """
         call = self._open.pop(key, None)
         if call is None:
@@ -165,8 +165,8 @@ class CallTracker:
     def close(self) -> None:
         """Record what was cancelled without a word: calls whose task is over, or is the one that asks.
 
-        A stream that is still open, and a call that still runs in a thread or task, stays open and is recorded
-        when it ends.
+        A stream that is still open, and a call that still runs in a thread or task, stays open and is
+        recorded when it ends.
         """
         try:
             here = asyncio.current_task()
@@ -189,7 +189,7 @@ class CallTracker:
     def _record(self, call: CallStart, end: CallEnd) -> None:
         try:
             self._sink(self._settle(call, end))
-        except Exception:
+        except Exception:  # noqa: BLE001 - an observer may not break the call it watches
             with self._lock:
                 self.failures += 1
                 first = self.failures == 1
