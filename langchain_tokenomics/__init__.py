@@ -1,1 +1,22 @@
-"""LangChain adapter."""
+"""Price, attribute and show what LangChain calls cost.
+
+from langchain_tokenomics import track_cost
+
+with track_cost() as cost:
+    chain.invoke("How do I reset my password?")
+print(cost)
+"""
+
+from importlib.util import find_spec
+
+from tokenomics_core.errors import MissingExtraError
+
+if find_spec("langchain_core") is None:
+    raise MissingExtraError("langchain-core", "langchain")
+
+from langchain_tokenomics.callbacks import CostCallbackHandler
+from langchain_tokenomics.embeddings import MeteredEmbeddings
+from langchain_tokenomics.tracking import track_cost
+from tokenomics_core.types import attribution, in_context
+
+__all__ = ["CostCallbackHandler", "MeteredEmbeddings", "attribution", "in_context", "track_cost"]

@@ -127,9 +127,9 @@ class CallTracker:
         if call is not None:
             call.streaming = True
 
-    def is_open(self, key: str) -> bool:
-        """Whether a call of this name has begun and not ended."""
-        return key in self._open
+    def peek(self, key: str) -> CallStart | None:
+        """Return an open call, or None where none of this name has begun or it has ended."""
+        return self._open.get(key)
 
     def finish(self, key: str, end: CallEnd, *, fallback: CallStart | None = None) -> None:
         """Record a call that has ended; `fallback` describes one whose start nobody saw."""
@@ -190,11 +190,15 @@ class CallTracker:
         try:
             self._sink(self._settle(call, end))
         except Exception:  # noqa: BLE001 - an observer may not break the call it watches
-            with self._lock:
-                self.failures += 1
-                first = self.failures == 1
-            if first:
-                _log.exception("a finished call could not be recorded; the call itself is not affected")
+            self.count_failure()
+
+    def count_failure(self) -> None:
+        """Count an exception that is being handled, and log the first one."""
+        with self._lock:
+            self.failures += 1
+            first = self.failures == 1
+        if first:
+            _log.exception("a call could not be recorded; the call itself is not affected")
 
     def _settle(self, call: CallStart, end: CallEnd) -> SpendRecord:
         at = self._clock()
@@ -203,7 +207,8 @@ class CallTracker:
         provider = end.provider or call.provider
         if end.from_cache:
             avoided = self._price(call, end, usage, at).total_usd if usage.is_reported else None
-            cost, total = None, _ZERO
+            cost = None
+            total: Decimal | None = _ZERO
         else:
             cost, avoided = self._price(call, end, usage, at), None
             total = cost.total_usd

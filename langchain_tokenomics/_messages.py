@@ -1,0 +1,115 @@
+"""Read from LangChain's objects what a bill needs: usage, model, cost, text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from langchain_core.messages import AIMessage, BaseMessage, get_buffer_string
+from langchain_core.outputs import ChatGeneration, Generation, LLMResult
+
+from tokenomics_core.observability import CallEnd
+from tokenomics_core.types import Attribution
+from tokenomics_core.usage import (
+    is_langchain_cache_hit,
+    reported_cost_usd,
+    usage_from_langchain,
+    usage_from_raw,
+)
+
+__all__ = ["attribution_of", "call_end", "model_of", "shares_a_bill", "text_of", "usage_of_error"]
+
+_USER = ("user_id", "user")
+_CONVERSATION = ("conversation_id", "conversation", "thread_id", "session_id")
+_TAGS = ("user_tier",)
+_NOTHING: Mapping[str, Any] = {}
+
+
+def attribution_of(metadata: Mapping[str, Any] | None) -> Attribution:
+    """Read who a call is for from a config's metadata.
+
+    Known keys: `user_id` or `user`, `feature`, `project`, `conversation_id` (or `thread_id`, `session_id`),
+    `run`, and the tag `user_tier`.
+    """
+    if not metadata:
+        return Attribution()
+    return Attribution(
+        user=_first(metadata, _USER),
+        feature=_first(metadata, ("feature",)),
+        project=_first(metadata, ("project",)),
+        conversation=_first(metadata, _CONVERSATION),
+        run=_first(metadata, ("run",)),
+        tags={key: str(metadata[key]) for key in _TAGS if metadata.get(key) is not None},
+    )
+
+
+def model_of(params: Mapping[str, Any], metadata: Mapping[str, Any]) -> str | None:
+    """Name the model that is asked for."""
+    for name in (params.get("model"), params.get("model_name"), metadata.get("ls_model_name")):
+        if isinstance(name, str) and name:
+            return name
+    return None
+
+
+def call_end(response: LLMResult) -> CallEnd:
+    """Read the end of a call; of several answers the first carries the usage of all."""
+    generation = _first_generation(response)
+    message = generation.message if isinstance(generation, ChatGeneration) else None
+    llm_output = response.llm_output or _NOTHING
+    reported = message.usage_metadata if isinstance(message, AIMessage) else None
+    told: Mapping[str, Any] = message.response_metadata if message is not None else _NOTHING
+    return CallEnd(
+        usage=usage_from_langchain(reported, response_metadata=told, llm_output=llm_output),
+        model=_answering_model(told, llm_output),
+        provider=told.get("model_provider"),
+        output=message if message is not None else generation.text if generation is not None else None,
+        from_cache=is_langchain_cache_hit(reported, response.llm_output),
+        reported_usd=reported_cost_usd(told) or reported_cost_usd(llm_output),
+    )
+
+
+def shares_a_bill(response: LLMResult) -> bool:
+    """Whether this is one of several prompts of a text model whose usage stands with the first."""
+    return response.llm_output is not None and response.llm_output.get("token_usage") == {}
+
+
+def usage_of_error(error: BaseException) -> CallEnd | None:
+    """Read the usage of an answer that was paid for and then refused, as for a length limit."""
+    completion = getattr(error, "completion", None)
+    usage = usage_from_raw(completion) if completion is not None else None
+    return CallEnd(usage=usage, model=getattr(completion, "model", None)) if usage is not None else None
+
+
+def text_of(prompt: Any, output: Any) -> str:
+    """Return prompt and answer as text, for owners who ask to keep them."""
+    asked = get_buffer_string(prompt) if _is_messages(prompt) else str(prompt)
+    answered = output.text if isinstance(output, BaseMessage) else str(output or "")
+    return f"{asked}\nAI: {answered}"
+
+
+def _is_messages(prompt: Any) -> bool:
+    return isinstance(prompt, list) and all(isinstance(item, BaseMessage) for item in prompt)
+
+
+def _first_generation(response: LLMResult) -> Generation | None:
+    for answers in response.generations:
+        for generation in answers:
+            return generation
+    return None
+
+
+def _answering_model(told: Mapping[str, Any], llm_output: Mapping[str, Any]) -> str | None:
+    for source in (told, llm_output):
+        for key in ("model_name", "model", "model_id"):
+            name = source.get(key)
+            if isinstance(name, str) and name:
+                return name
+    return None
+
+
+def _first(metadata: Mapping[str, Any], keys: tuple[str, ...]) -> str | None:
+    for key in keys:
+        value = metadata.get(key)
+        if value is not None:
+            return str(value)
+    return None

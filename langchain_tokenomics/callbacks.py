@@ -1,0 +1,232 @@
+"""A callback handler that prices every model call of a chain, an agent or a batch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID
+
+from langchain_core.messages import BaseMessage
+from langchain_core.outputs import LLMResult
+
+from langchain_tokenomics._messages import (
+    attribution_of,
+    call_end,
+    model_of,
+    shares_a_bill,
+    text_of,
+    usage_of_error,
+)
+from langchain_tokenomics._runs import RunTree
+from tokenomics_core.observability import (
+    CallEnd,
+    CallStart,
+    CallTracker,
+    CostReport,
+    CostScope,
+    LedgerWriter,
+)
+from tokenomics_core.pricing import PriceBook, default_price_book
+from tokenomics_core.protocols import Ledger, Pricer
+from tokenomics_core.types import Attribution, SpendRecord, current_attribution
+
+__all__ = ["BlockCallbackHandler", "CostCallbackHandler"]
+
+_TIERS = frozenset({"flex", "priority", "fast"})
+
+
+class CostCallbackHandler(RunTree):
+    """Record what each model call costs, on every path LangChain has.
+
+    Pass it in a config (`{"callbacks": [handler]}`) or to a model's constructor. Calls are attributed from
+    `attribution(...)` and from the config's metadata: `user_id`, `feature`, `project`, `conversation_id`,
+    `thread_id`. A call through a batch endpoint says so with the metadata `{"batch": True}`.
+
+    Args:
+        ledger: Where records are kept. Without one they are kept in `handler.report`.
+        prices: What calls cost; the shared price book where none is given. With
+            `PriceBook(unknown="raise")` a call of an unknown model is refused before it is sent.
+        report: A report to fill as well.
+        keep_content: Whether prompts and answers are kept in the records.
+    """
+
+    run_inline = True
+
+    def __init__(
+        self,
+        ledger: Ledger | None = None,
+        *,
+        prices: Pricer | None = None,
+        report: CostReport | None = None,
+        keep_content: bool = False,
+    ) -> None:
+        RunTree.__init__(self)
+        prices = prices if prices is not None else default_price_book()
+        self.report = CostReport(prices=prices) if ledger is None and report is None else report
+        self._writer = LedgerWriter(ledger) if ledger is not None else None
+        self._watch(CallTracker(self._keep, prices=prices), prices, keep_content=keep_content)
+
+    def _watch(self, tracker: CallTracker, prices: Pricer, *, keep_content: bool) -> None:
+        self._tracker = tracker
+        self._prices = prices
+        self._keep_content = keep_content
+        self.raise_error = isinstance(prices, PriceBook) and prices.unknown == "raise"
+        if isinstance(prices, PriceBook):
+            prices.load()
+
+    def flush(self) -> None:
+        """Wait for records that are still being written, and record calls that were cancelled silently."""
+        self._tracker.close()
+        if self._writer is not None:
+            self._writer.flush()
+
+    async def aflush(self) -> None:
+        """Do the same without blocking the event loop."""
+        self._tracker.close()
+        if self._writer is not None:
+            await self._writer.aflush()
+
+    def _keep(self, record: SpendRecord) -> None:
+        if self.report is not None:
+            self.report.add(record)
+        if self._writer is not None:
+            self._writer.write(record)
+
+    # Model calls
+
+    def on_chat_model_start(
+        self,
+        serialized: dict[str, Any],
+        messages: list[list[BaseMessage]],
+        *,
+        run_id: UUID,
+        parent_run_id: UUID | None = None,
+        metadata: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Note that a chat model was asked."""
+        prompt = messages[0] if messages else None
+        self._start("chat", prompt, run_id, parent_run_id, metadata, kwargs)
+
+    def on_llm_start(
+        self,
+        serialized: dict[str, Any],
+        prompts: list[str],
+        *,
+        run_id: UUID,
+        parent_run_id: UUID | None = None,
+        metadata: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Note that a text model was asked."""
+        prompt = prompts[0] if prompts else None
+        self._start("completion", prompt, run_id, parent_run_id, metadata, kwargs)
+
+    def on_llm_new_token(
+        self, token: str | list[str | dict[str, Any]], *, run_id: UUID, **kwargs: Any
+    ) -> None:
+        """Note that an answer arrives in pieces."""
+        self._tracker.stream(run_id.hex)
+
+    def on_llm_end(self, response: LLMResult, *, run_id: UUID, **kwargs: Any) -> None:
+        """Record a finished call."""
+        self._guarded(self._end, run_id, response)
+
+    def on_llm_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
+        """Record what a failed or aborted call still costs."""
+        self._guarded(self._fail, run_id, error, kwargs.get("response"))
+
+    def on_run_cancelled(self, root: UUID) -> None:
+        """Record the calls that were open when their whole run was cancelled."""
+        self._guarded(self._tracker.cancel, root.hex)
+
+    def _start(
+        self,
+        operation: str,
+        prompt: Any,
+        run_id: UUID,
+        parent_run_id: UUID | None,
+        metadata: dict[str, Any] | None,
+        kwargs: dict[str, Any],
+    ) -> None:
+        params = kwargs.get("invocation_params") or {}
+        known = metadata or {}
+        model, provider = model_of(params, known), known.get("ls_provider")
+        if self.raise_error and isinstance(self._prices, PriceBook) and model is not None:
+            self._prices.price(model, provider)
+        self._guarded(self._open, operation, prompt, run_id, parent_run_id, known, params, model, provider)
+
+    def _open(
+        self,
+        operation: str,
+        prompt: Any,
+        run_id: UUID,
+        parent_run_id: UUID | None,
+        metadata: dict[str, Any],
+        params: dict[str, Any],
+        model: str | None,
+        provider: str | None,
+    ) -> None:
+        root = self.root_of(run_id, parent_run_id).hex
+        who = Attribution(run=root).merge(current_attribution()).merge(attribution_of(metadata))
+        tier = params.get("service_tier")
+        self._tracker.start(
+            CallStart(
+                key=run_id.hex,
+                model=model,
+                provider=provider,
+                attribution=who,
+                prompt=prompt,
+                tools=params.get("tools"),
+                operation=operation,
+                source="batch" if metadata.get("batch") is True else "model",
+                service_tier=tier if tier in _TIERS else None,
+                group=root,
+            )
+        )
+
+    def _end(self, run_id: UUID, response: LLMResult) -> None:
+        key = run_id.hex
+        if shares_a_bill(response):
+            self._tracker.discard(key)
+            return
+        end = call_end(response)
+        self._add_content(key, end)
+        self._tracker.finish(key, end)
+
+    def _fail(self, run_id: UUID, error: BaseException, response: LLMResult | None) -> None:
+        key = run_id.hex
+        end = usage_of_error(error)
+        if end is None and response is not None:
+            end = call_end(response)
+            if not _says_something(end.output):
+                end.output = None
+        if end is not None:
+            self._add_content(key, end)
+        self._tracker.fail(key, error, end=end)
+
+    def _add_content(self, key: str, end: CallEnd) -> None:
+        if self._keep_content:
+            call = self._tracker.peek(key)
+            end.content = text_of(call.prompt if call is not None else "", end.output)
+
+    def _guarded(self, step: Callable[..., Any], *args: Any) -> None:
+        try:
+            step(*args)
+        except Exception:  # noqa: BLE001 - an observer may not break the call it watches
+            self._tracker.count_failure()
+
+
+class BlockCallbackHandler(CostCallbackHandler):
+    """Report to an open `track_cost` block."""
+
+    def __init__(self, scope: CostScope) -> None:
+        RunTree.__init__(self)
+        self.report, self._writer = scope.report, scope.writer
+        self._watch(scope.tracker, scope.prices, keep_content=scope.keep_content)
+
+
+def _says_something(output: Any) -> bool:
+    if isinstance(output, BaseMessage):
+        return bool(output.content or getattr(output, "tool_calls", None))
+    return bool(output)
