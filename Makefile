@@ -42,11 +42,10 @@ wheel-test:
 	rm -rf build/wheel-test && mkdir -p build/wheel-test
 	$(MAKE) --no-print-directory VENV=.venv-wheel .venv-wheel/.python
 	.venv-wheel/bin/python -m pip wheel --quiet --no-deps --wheel-dir build/wheel-test .
-	.venv-wheel/bin/python -m pip install --disable-pip-version-check --quiet --group test
 	.venv-wheel/bin/python -m pip install --disable-pip-version-check --quiet --force-reinstall --no-deps \
 		build/wheel-test/*.whl
 	.venv-wheel/bin/python -m pip install --disable-pip-version-check --quiet \
-		"$$(ls build/wheel-test/*.whl)[$(TEST_EXTRAS)]"
+		"$$(ls build/wheel-test/*.whl)[$(TEST_EXTRAS)]" --group test
 	cp -r tests examples benchmarks docs pyproject.toml README.md CHANGELOG.md build/wheel-test/
 	cd build/wheel-test && ../../.venv-wheel/bin/python -m pytest $(ARGS)
 

@@ -1,0 +1,76 @@
+"""A record keeps every digit, and sums of records are exact."""
+
+from datetime import UTC, datetime
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tokenomics_core import Attribution, ConfigurationError, SpendRecord, Totals, Usage
+from tokenomics_core.types import DIMENSIONS, dimension_of
+
+money = st.one_of(st.none(), st.decimals(0, 10, places=12))
+records = st.builds(
+    SpendRecord,
+    at=st.datetimes(datetime(2020, 1, 1), datetime(2030, 1, 1), timezones=st.just(UTC)),
+    model=st.sampled_from(["a", "b"]),
+    usage=st.builds(Usage, input_tokens=st.integers(0, 999), output_tokens=st.none() | st.integers(0, 9)),
+    cost_usd=money,
+    price_source=st.just("test"),
+    attribution=st.builds(Attribution, user=st.sampled_from([None, "ada"])),
+    source=st.sampled_from(["model", "cache", "batch"]),
+    avoided_usd=money,
+    notes=st.just(("a note",)),
+)
+
+
+@given(records)
+def test_a_record_survives_its_dict_to_the_last_digit(record):
+    assert SpendRecord.from_dict(record.to_dict()) == record
+
+
+@given(st.lists(records, max_size=30), st.integers(0, 30))
+def test_totals_are_exact_and_do_not_depend_on_grouping(some, cut):
+    total = Totals.of(some)
+    assert total == Totals.of(some[:cut]) + Totals.of(some[cut:])
+    assert total.cost_usd == sum((r.cost_usd for r in some if r.cost_usd is not None), Decimal(0))
+    assert total.unpriced_calls == sum(r.cost_usd is None for r in some)
+    assert total.input_tokens == sum(r.usage.input_tokens for r in some if r.source != "cache")
+
+
+def test_every_dimension_and_tag_can_be_read():
+    record = SpendRecord(
+        at=datetime(2026, 1, 1, tzinfo=UTC),
+        model="m",
+        usage=Usage(),
+        cost_usd=None,
+        price_source="unknown model",
+        attribution=Attribution(user="ada", tags={"team": "red"}),
+    )
+    assert dimension_of(record, "user") == "ada"
+    assert dimension_of(record, "team") == "red"
+    assert dimension_of(record, "model") == "m"
+    assert dimension_of(record, "absent") is None
+    assert {dimension for dimension in DIMENSIONS if dimension_of(record, dimension) is None} == {
+        "provider",
+        "feature",
+        "project",
+        "conversation",
+        "run",
+        "avoided_by",
+    }
+
+
+def test_a_time_without_zone_and_an_unknown_source_are_refused():
+    with pytest.raises(ConfigurationError, match="needs a time zone"):
+        SpendRecord(at=datetime(2026, 1, 1), model="m", usage=Usage(), cost_usd=None, price_source="")
+    with pytest.raises(ConfigurationError, match="source must be"):
+        SpendRecord(
+            at=datetime(2026, 1, 1, tzinfo=UTC),
+            model="m",
+            usage=Usage(),
+            cost_usd=None,
+            price_source="",
+            source="magic",
+        )
