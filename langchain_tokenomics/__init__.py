@@ -7,12 +7,12 @@ with track_cost() as cost:
 print(cost)
 """
 
-from importlib.util import find_spec
-
 from tokenomics_core.errors import MissingExtraError
 
-if find_spec("langchain_core") is None:
-    raise MissingExtraError("langchain-core", "langchain")
+try:
+    import langchain_core as _  # noqa: F401 - asked for only to know whether it is there
+except ModuleNotFoundError as error:
+    raise MissingExtraError("langchain-core", "langchain") from error
 
 from langchain_tokenomics.callbacks import CostCallbackHandler
 from langchain_tokenomics.embeddings import MeteredEmbeddings

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from collections.abc import Callable
 from typing import Any
 from uuid import UUID
@@ -154,7 +156,10 @@ class CostCallbackHandler(RunTree):
         model, provider = model_of(params, known), known.get("ls_provider")
         if self.raise_error and isinstance(self._prices, PriceBook) and model is not None:
             self._prices.price(model, provider)
-        self._guarded(self._open, operation, prompt, run_id, parent_run_id, known, params, model, provider)
+        batch = kwargs.get("batch_size", 1) > 1
+        self._guarded(
+            self._open, operation, prompt, run_id, parent_run_id, known, params, model, provider, batch
+        )
 
     def _open(
         self,
@@ -166,6 +171,7 @@ class CostCallbackHandler(RunTree):
         params: dict[str, Any],
         model: str | None,
         provider: str | None,
+        batch: bool,
     ) -> None:
         root = self.root_of(run_id, parent_run_id).hex
         who = Attribution(run=root).merge(current_attribution()).merge(attribution_of(metadata))
@@ -182,6 +188,7 @@ class CostCallbackHandler(RunTree):
                 source="batch" if metadata.get("batch") is True else "model",
                 service_tier=tier if tier in _TIERS else None,
                 group=root,
+                batch=str(threading.get_ident()) if batch and not _in_event_loop() else None,
             )
         )
 
@@ -224,6 +231,14 @@ class BlockCallbackHandler(CostCallbackHandler):
         RunTree.__init__(self)
         self.report, self._writer = scope.report, scope.writer
         self._watch(scope.tracker, scope.prices, keep_content=scope.keep_content)
+
+
+def _in_event_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 def _says_something(output: Any) -> bool:

@@ -41,6 +41,8 @@ class CallStart:
         service_tier: The tier asked for, where the caller set one.
         streaming: Whether the answer is known to arrive in pieces.
         group: The run that the call belongs to; see `CallTracker.cancel`.
+        batch: What it shares with calls that are made one after the other and fail together; see
+            `CallTracker.fail`.
     """
 
     key: str
@@ -54,6 +56,7 @@ class CallStart:
     service_tier: str | None = None
     streaming: bool = False
     group: str | None = None
+    batch: str | None = None
     started_s: float = 0.0
     task: asyncio.Task[Any] | None = None
 
@@ -143,10 +146,15 @@ class CallTracker:
 
         With output that had arrived, or usage, the call is billed for that; without, its input is billed
         where the provider had received it (see `was_sent`), and nothing is recorded where it had not.
+        Of the calls of its batch those begun earlier were answered, and their answers are lost: their input
+        is billed. Those begun later were never sent.
         """
-        call = self._open.pop(key, None)
+        call = self._open.get(key)
         if call is None:
             return
+        if call.batch is not None:
+            self._end_batch(call)
+        self._open.pop(key, None)
         if end is not None and (end.output or end.usage is not None):
             self._record(call, replace(end, outcome=outcome_of(error)))
         elif was_sent(error):
@@ -175,6 +183,16 @@ class CallTracker:
         for key, call in list(self._open.items()):
             if call.task is not None and (call.task.done() or call.task is here):
                 self._drop(key)
+
+    def _end_batch(self, failed: CallStart) -> None:
+        answered = True
+        for key, call in list(self._open.items()):
+            if call is failed:
+                answered = False
+            elif call.batch == failed.batch and answered:
+                self.finish(key, CallEnd(outcome="error"))
+            elif call.batch == failed.batch:
+                self.discard(key)
 
     def _task_done(self, task: asyncio.Task[Any]) -> None:
         for key, call in list(self._open.items()):
