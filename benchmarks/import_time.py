@@ -1,8 +1,8 @@
 """Claim: `import tokenomics_core` adds less than 50 ms to the start of Python.
 
-Method: whole processes, one after another in rotation, so that drift of the machine hits all alike; the median
-of the differences to a bare `python -c pass`. Beside it: `import genai_prices`, the price library underneath, and
-`import langchain_core.callbacks`, which any LangChain program loads.
+Method: whole processes, one after another in rotation, so that drift of the machine hits all alike; the
+median of the differences to a bare `python -c pass`. Beside it: `import genai_prices`, the price library
+underneath, and `import langchain_core.callbacks`, which any LangChain program loads.
 """
 
 from __future__ import annotations

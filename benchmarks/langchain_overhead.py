@@ -1,9 +1,10 @@
 """Claim: tracking a LangChain call costs little more than counting its tokens does.
 
 Method: one model that answers at once with a fixed usage, invoked with no handler, with LangChain's own
-`UsageMetadataCallbackHandler`, with `CostCallbackHandler` and inside `track_cost()`. Rounds of many calls in
-rotation, so that drift of the machine hits all alike; the median over rounds. Printed: time per invoke, the ratio of
-whole invokes (bar 1.2x) and what tracking adds as a share of a call that takes 100 ms (bar 2%).
+`UsageMetadataCallbackHandler`, with `CostCallbackHandler` and inside `track_cost()`. Rounds of many calls
+in rotation, so that drift of the machine hits all alike; the median over rounds. Printed: time per invoke,
+the ratio of whole invokes (bar 1.2x) and what tracking adds as a share of a call that takes 100 ms (bar
+2%).
 """
 
 from __future__ import annotations
