@@ -152,8 +152,7 @@ class _Handler(BaseHTTPRequestHandler):
         headers: Mapping[str, str] | None = None,
     ) -> None:
         data = _BROKEN_JSON if isinstance(fault, Malformed) else json.dumps(body).encode()
-        self.send_response(status)
-        self._send_ids()
+        self._begin(status)
         for name, value in (headers or {}).items():
             self.send_header(name, value)
         self.send_header("Content-Type", "application/json")
@@ -166,8 +165,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _send_stream(
         self, wire: Wire, request: ProviderRequest, answer: ProviderAnswer, fault: Fault | None
     ) -> None:
-        self.send_response(200)
-        self._send_ids()
+        self._begin(200)
         self.send_header("Content-Type", "text/event-stream; charset=utf-8")
         self.send_header("Cache-Control", "no-cache")
         self.send_header("Transfer-Encoding", "chunked")
@@ -207,10 +205,15 @@ class _Handler(BaseHTTPRequestHandler):
     def _send_chunk(self, data: bytes) -> None:
         self.wfile.write(b"%x\r\n%s\r\n" % (len(data), data))
 
-    def _send_ids(self) -> None:
-        uid = self.server.provider.stamp().uid
+    def _begin(self, status: int) -> None:
+        """Send the status and the headers that every answer has."""
+        provider = self.server.provider
+        uid = provider.stamp().uid
+        self.send_response(status)
         self.send_header("x-request-id", f"req_{uid}")
         self.send_header("request-id", f"req_{uid}")
+        if not provider.keep_alive:
+            self.send_header("Connection", "close")
 
 
 def _parsed(parse: Any, body: Mapping[str, Any], headers: Mapping[str, str]) -> Any:

@@ -49,14 +49,17 @@ class LoopbackProvider:
         with LoopbackProvider(engine) as provider:
             ChatOpenAI(base_url=provider.openai_url, api_key="unused", model="gpt-4.1-nano").invoke("hi")
 
-    Keys are neither asked for nor kept. Every connection is kept alive and served by a thread of
-    its own; leaving the block releases all stalls and closes all connections.
+    Keys are neither asked for nor kept. Every connection is served by a thread of its own;
+    leaving the block releases all stalls and closes all connections.
 
     Args:
         engine: Decides the answers. Called from several threads at once.
         embedder: Decides the vectors of `/v1/embeddings`; by default hashed words.
         port: Port to listen on; 0 lets the system choose.
         models: Names that `/v1/models` lists; any name can be asked for.
+        keep_alive: Whether a connection serves several calls, as at real providers. Frameworks
+            never close their async clients; where warnings are errors, False has each client
+            close its connection after the call.
         keep_requests: How many requests are remembered; counts go on beyond that.
         clock: Gives the time that answers are stamped with, in seconds since 1970.
         new_id: Gives the part of ids that makes them unique.
@@ -69,6 +72,7 @@ class LoopbackProvider:
         embedder: EmbeddingEngine | None = None,
         port: int = 0,
         models: Sequence[str] = (),
+        keep_alive: bool = True,
         keep_requests: int = 1000,
         clock: Callable[[], float] = time.time,
         new_id: Callable[[], str] = lambda: uuid4().hex,
@@ -76,6 +80,7 @@ class LoopbackProvider:
         self.engine = engine
         self.embedder: EmbeddingEngine = embedder or HashedWordEmbedder()
         self.models = tuple(models)
+        self.keep_alive = keep_alive
         self.faults = FaultQueue()
         self.errors: list[BaseException] = []
         """Exceptions of the engine that were no `ProviderError`; callers saw a 500."""
