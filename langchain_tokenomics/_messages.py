@@ -59,12 +59,17 @@ def call_end(response: LLMResult) -> CallEnd:
     reported = message.usage_metadata if isinstance(message, AIMessage) else None
     told: Mapping[str, Any] = message.response_metadata if message is not None else _NOTHING
     return CallEnd(
-        usage=usage_from_langchain(reported, response_metadata=told, llm_output=llm_output),
+        usage=usage_from_langchain(
+            reported,
+            response_metadata=told,
+            llm_output=llm_output,
+            content=message.content if message is not None else None,
+        ),
         model=_answering_model(told, llm_output),
         provider=told.get("model_provider"),
         output=message if message is not None else generation.text if generation is not None else None,
         from_cache=is_langchain_cache_hit(reported, response.llm_output),
-        reported_usd=reported_cost_usd(told) or reported_cost_usd(llm_output),
+        reported_usd=reported_cost_usd(told, llm_output),
     )
 
 
