@@ -42,6 +42,7 @@ _PLACES: tuple[tuple[tuple[str, ...], str], ...] = (
     ((), "usageMetadata"),
     ((), "token_usage"),
     ((), "tokenUsage"),
+    ((), "token_count"),
     ((), "meta"),
     ((), "amazon-bedrock-invocationMetrics"),
     (("response",), "usage"),  # OpenAI Responses: response.completed
