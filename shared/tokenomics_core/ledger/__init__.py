@@ -1,0 +1,8 @@
+"""Lists of calls that answer what they cost, by whom, for what and when."""
+
+from tokenomics_core.ledger._calendar import Bucket
+from tokenomics_core.ledger._memory import MemoryLedger
+from tokenomics_core.ledger._sqlite import SQLiteLedger
+from tokenomics_core.protocols import Ledger
+
+__all__ = ["Bucket", "Ledger", "MemoryLedger", "SQLiteLedger"]
