@@ -1,0 +1,52 @@
+"""Every example runs as its first lines say, offline, and prints a bill."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+SCRIPTS = {
+    "add_to_a_chain.py": "Handbook",
+    "langgraph_state_graph.py": "gpt-4.1-mini",
+    "fastapi_service.py": "in 20 calls",
+    "plug_into_a_query_engine.py": "gpt-4.1-nano",
+}
+
+
+def run(*command: str) -> str:
+    paths = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    environment = {**os.environ, "PYTHONPATH": paths, "PYTHONWARNINGS": "ignore"}
+    done = subprocess.run(
+        [sys.executable, *command],
+        capture_output=True,
+        check=False,
+        cwd=ROOT,
+        env=environment,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize(("script", "says"), SCRIPTS.items(), ids=SCRIPTS)
+def test_a_script_prints_its_bill(script, says):
+    printed = run(f"examples/{script}")
+    assert says in printed
+    assert "$0" in printed
+
+
+def test_the_main_job_prints_its_table_and_its_ledger_agrees():
+    printed = run("examples/stdlib_rag.py", "--limit", "12")
+    assert "gpt-4.1" in printed
+
+
+def test_no_script_is_forgotten():
+    folder = ROOT / "examples"
+    helpers = {"__init__.py", "stand_in.py", "judge.py", "stdlib_corpus.py", "stdlib_rag.py"}
+    assert {path.name for path in folder.glob("*.py")} - helpers == set(SCRIPTS)
