@@ -1,1 +1,20 @@
-"""LlamaIndex adapter."""
+"""Price, attribute and show what LlamaIndex calls cost.
+
+from llama_index_tokenomics import track_cost
+
+with track_cost() as cost:
+    engine.query("How do I reset my password?")
+print(cost)
+"""
+
+from importlib.util import find_spec
+
+from tokenomics_core.errors import MissingExtraError
+
+if find_spec("llama_index") is None or find_spec("llama_index.core") is None:
+    raise MissingExtraError("llama-index-core", "llama-index")
+
+from llama_index_tokenomics.tracking import CostTracking, install_cost_tracking, track_cost
+from tokenomics_core.types import attribution, in_context
+
+__all__ = ["CostTracking", "attribution", "in_context", "install_cost_tracking", "track_cost"]

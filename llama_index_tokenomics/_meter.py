@@ -1,0 +1,229 @@
+"""The one observer of LlamaIndex in a process, shared by every block and every installed ledger."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from llama_index.core.base.embeddings.base import BaseEmbedding
+from llama_index.core.instrumentation.events import BaseEvent
+from llama_index.core.instrumentation.events.embedding import EmbeddingEndEvent
+from llama_index.core.instrumentation.events.exception import ExceptionEvent
+from llama_index.core.instrumentation.events.llm import (
+    LLMChatEndEvent,
+    LLMChatInProgressEvent,
+    LLMChatStartEvent,
+    LLMCompletionEndEvent,
+    LLMCompletionInProgressEvent,
+    LLMCompletionStartEvent,
+)
+from llama_index_instrumentation.dispatcher import Dispatcher
+
+from llama_index_tokenomics._calls import CallBook, OpenCall, Sink
+from llama_index_tokenomics._ends import read_end
+from llama_index_tokenomics._events import EventListener, SpanListener
+from llama_index_tokenomics._models import Kind, cache_lifetimes, kind_of, provider_of, service_tier_of
+from llama_index_tokenomics._responses import attribution_of, model_of
+from llama_index_tokenomics._spans import Span, SpanTree
+from llama_index_tokenomics._stream_usage import StreamUsage
+from tokenomics_core.observability import CallEnd, CallStart, CostScope, current_scope, is_metered
+from tokenomics_core.tokens import count_tokens
+from tokenomics_core.types import Attribution, Usage, current_attribution
+
+__all__ = ["Meter"]
+
+_log = logging.getLogger("tokenomics")
+_RUN_ID = "llamaindex.run_id"
+_ANYTHING = Kind()
+
+
+class Meter:
+    """Turn what LlamaIndex tells into calls, and give them to whoever asked.
+
+    Who asked is decided when a call begins, in the context of its caller: the open block there, and every
+    sink installed for the process. A stream may be read later, elsewhere.
+    """
+
+    def __init__(self) -> None:
+        self._installed: tuple[Sink, ...] = ()
+        self._lock = threading.Lock()
+        self._spans = SpanTree()
+        self._calls = CallBook(read_end)
+        self._streams = StreamUsage()
+        self._event_listener = EventListener(
+            {
+                LLMChatStartEvent: self._chat_began,
+                LLMCompletionStartEvent: self._completion_began,
+                LLMChatInProgressEvent: self._went_on,
+                LLMCompletionInProgressEvent: self._went_on,
+                LLMChatEndEvent: self._ended,
+                LLMCompletionEndEvent: self._ended,
+                ExceptionEvent: self._raised,
+                EmbeddingEndEvent: self._embedded,
+            },
+            self._failed,
+        )
+        self._span_listener = SpanListener(self._enter, self._leave, self._drop, self._failed)
+
+    @property
+    def open_entries(self) -> int:
+        """How much is remembered of calls and spans that are under way, or ended a moment ago."""
+        return len(self._calls) + len(self._streams) + len(self._spans)
+
+    def attach(self, dispatcher: Dispatcher) -> None:
+        """Listen to a dispatcher; a second time changes nothing."""
+        with self._lock:
+            if self._event_listener not in dispatcher.event_handlers:
+                dispatcher.add_event_handler(self._event_listener)
+            if self._span_listener not in dispatcher.span_handlers:
+                dispatcher.add_span_handler(self._span_listener)
+
+    def install(self, sink: Sink) -> None:
+        """Give every call from now on to a sink."""
+        with self._lock:
+            self._installed = (*self._installed, sink)
+
+    def uninstall(self, sink: Sink) -> None:
+        """Give it no further calls; those under way are still recorded when they end."""
+        with self._lock:
+            self._installed = tuple(item for item in self._installed if item is not sink)
+
+    # Spans
+
+    def _enter(self, id_: str, parent_id: str | None, instance: object) -> None:
+        sinks = self._sinks()
+        if not sinks:
+            return
+        span = self._spans.enter(id_, parent_id, instance)
+        if span.model is not None and any(sink.stream_usage for sink in sinks):
+            self._streams.prepare(span)
+
+    def _leave(self, id_: str, stream: object) -> None:
+        self._spans.leave(id_)
+        self._streams.release(id_)
+        if stream is not None:
+            self._calls.attach(id_, stream)
+
+    def _drop(self, id_: str, error: BaseException | None) -> None:
+        self._spans.leave(id_)
+        self._streams.release(id_)
+        self._calls.fail(id_, error if error is not None else RuntimeError("a span was dropped"))
+
+    # Events
+
+    def _chat_began(self, event: LLMChatStartEvent) -> None:
+        self._begin(event, "chat", event.messages, event.model_dict, event.additional_kwargs)
+
+    def _completion_began(self, event: LLMCompletionStartEvent) -> None:
+        self._begin(event, "completion", event.prompt, event.model_dict, event.additional_kwargs)
+
+    def _went_on(self, event: LLMChatInProgressEvent | LLMCompletionInProgressEvent) -> None:
+        if event.span_id is not None:
+            self._calls.progress(event.span_id, event.response)
+
+    def _ended(self, event: LLMChatEndEvent | LLMCompletionEndEvent) -> None:
+        if event.span_id is not None:
+            self._calls.finish(event.span_id, event.response)
+
+    def _raised(self, event: ExceptionEvent) -> None:
+        if event.span_id is not None:
+            self._calls.fail(event.span_id, event.exception)
+
+    def _begin(
+        self,
+        event: BaseEvent,
+        operation: str,
+        prompt: Any,
+        model_dict: Mapping[str, Any],
+        arguments: Mapping[str, Any],
+    ) -> None:
+        span = self._spans.find(event.span_id)
+        model = span.model if span is not None else None
+        kind = kind_of(model)
+        if event.span_id is None or kind.is_wrapper:
+            return
+        provider = provider_of(model)
+        start = CallStart(
+            key=span.id if span is not None and span.is_model else event.id_,
+            model=model_of(model_dict),
+            provider=provider,
+            attribution=_attribution(span, event.tags),
+            prompt=prompt,
+            tools=arguments.get("tools"),
+            operation=operation,
+            service_tier=service_tier_of(model, arguments),
+            streaming=span is not None and "stream" in span.method,
+        )
+        call = OpenCall(
+            start,
+            self._sinks(kind),
+            lifetimes=cache_lifetimes(model, prompt, arguments) if provider == "anthropic" else frozenset(),
+            is_lazy=kind.is_openai,
+        )
+        self._calls.begin(
+            event.span_id, call, inside=[outer.id for outer in span.models_above] if span is not None else ()
+        )
+
+    def _embedded(self, event: EmbeddingEndEvent) -> None:
+        span = self._spans.find(event.span_id)
+        sinks = self._embedding_sinks()
+        if span is None or not isinstance(span.model, BaseEmbedding):
+            return
+        for outer in span.models_above:
+            outer.is_wrapper = True
+        if not sinks or span.is_wrapper:
+            return
+        name, provider = span.model.model_name, provider_of(span.model)
+        tokens = sum(int(count_tokens(chunk, name, provider=provider)) for chunk in event.chunks)
+        start = CallStart(
+            key=event.id_,
+            model=name,
+            provider=provider,
+            attribution=_attribution(span, event.tags),
+            operation="embedding",
+        )
+        end = CallEnd(usage=Usage(input_tokens=tokens, estimated=True))
+        for sink in sinks:
+            sink.tracker.finish(start.key, end, fallback=replace(start))
+
+    # Who asked
+
+    def _sinks(self, kind: Kind = _ANYTHING) -> tuple[Sink, ...]:
+        scope = current_scope()
+        if scope is None or (kind.is_langchain and is_metered("langchain")):
+            return self._installed
+        return (scope.listener("llama_index", sink_of), *self._installed)
+
+    def _embedding_sinks(self) -> list[Sink]:
+        sinks = [sink for sink in self._installed if sink.embeddings]
+        scope = current_scope()
+        while scope is not None:
+            sink = scope.listener("llama_index", sink_of)
+            if sink.embeddings:  # the blocks around it hear of it from this one
+                return [sink, *sinks]
+            scope = scope.parent
+        return sinks
+
+    def _failed(self) -> None:
+        sinks = self._sinks()
+        for sink in sinks:
+            sink.tracker.count_failure()
+        if not sinks:
+            _log.exception("an event of LlamaIndex could not be read; the call itself is not affected")
+
+
+def sink_of(scope: CostScope) -> Sink:
+    """Make the sink of a block that was opened without options for LlamaIndex."""
+    return Sink(scope.tracker, keep_content=scope.keep_content)
+
+
+def _attribution(span: Span | None, tags: Mapping[str, Any]) -> Attribution:
+    run = tags.get(_RUN_ID) or (span.root if span is not None else None)
+    return (
+        Attribution(run=None if run is None else str(run))
+        .merge(current_attribution())
+        .merge(attribution_of(tags))
+    )
