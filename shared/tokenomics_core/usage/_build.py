@@ -14,13 +14,8 @@ _NOTHING: Mapping[str, int | float | Decimal] = {}
 
 
 def outside(whole: int | None, parts: int | None, rest: int | None, total: int | None) -> bool:
-    """Tell whether a provider counts `parts` beside `whole` instead of inside it.
-
-    It does where its own total only adds up that way, or where the parts are more than the whole.
-    """
-    if whole is None or not parts:
-        return False
-    return parts > whole or total == whole + parts + (rest or 0)
+    """Tell whether a provider's own total only adds up with `parts` beside `whole`, not inside it."""
+    return whole is not None and bool(parts) and total == whole + (parts or 0) + (rest or 0)
 
 
 def build_usage(

@@ -247,6 +247,23 @@ DOCUMENTED = {
             service_tier="standard",
         ),
     ),
+    "anthropic writes of a lifetime unknown here": (
+        {
+            "usage": {
+                "input_tokens": 21,
+                "cache_creation_input_tokens": 3500,
+                "cache_creation": {"ephemeral_5m_input_tokens": 1000, "ephemeral_1h_input_tokens": 2000},
+                "output_tokens": 393,
+            },
+        },
+        Usage(
+            input_tokens=3521,
+            output_tokens=393,
+            cache_write_tokens=3500,
+            cache_write_5m_tokens=1000,
+            cache_write_1h_tokens=2000,
+        ),
+    ),
     "anthropic fast, searching, thinking": (
         {
             "usage": {
@@ -363,6 +380,17 @@ DOCUMENTED = {
             "usage_metadata": {"prompt_token_count": 9, "candidates_token_count": 4, "total_token_count": 13},
         },
         Usage(input_tokens=9, output_tokens=4, extras={"web_searches": 1}),
+    ),
+    "gemini whose total shows that its answer includes thoughts": (
+        {
+            "usageMetadata": {
+                "promptTokenCount": 10,
+                "candidatesTokenCount": 50,
+                "thoughtsTokenCount": 20,
+                "totalTokenCount": 60,
+            }
+        },
+        Usage(input_tokens=10, output_tokens=50, reasoning_tokens=20),
     ),
     "gemini interaction": (
         {
