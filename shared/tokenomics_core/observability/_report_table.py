@@ -1,0 +1,319 @@
+"""A report's records as a table: sections, sums, bars, and what is uncertain about them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC
+from decimal import Decimal
+
+from tokenomics_core.rendering import (
+    Bar,
+    BarPart,
+    Cell,
+    Column,
+    Figure,
+    Group,
+    Notice,
+    Row,
+    Table,
+    format_count,
+    format_percent,
+)
+from tokenomics_core.types import SpendRecord, Totals, dimension_of
+
+__all__ = ["group_records", "report_table"]
+
+_MAX_NOTES = 4
+_MAX_NAMES = 5
+_ADD_PRICES = "Add prices with PriceBook(overrides=...), or name the model with PriceBook(aliases=...)."
+
+
+def group_records(records: Iterable[SpendRecord], dimension: str) -> dict[str, list[SpendRecord]]:
+    """Sort records into a dimension's values, those without one under `""`."""
+    groups: dict[str, list[SpendRecord]] = {}
+    for record in records:
+        groups.setdefault(dimension_of(record, dimension) or "", []).append(record)
+    return groups
+
+
+def report_table(
+    records: Sequence[SpendRecord],
+    *,
+    title: str,
+    by: Sequence[str],
+    price_data: str | None,
+    max_rows: int,
+) -> Table:
+    """Lay out records as one section per dimension; a dimension that no record has a value in is left out."""
+    whole = _Line.of("Total", records)
+    sections = [_section(records, dimension, max_rows) for dimension in by]
+    shown = [(name, lines) for name, lines in sections if any(line.name for line in lines)]
+    lines = [whole, *(line for _, group in shown for line in group)]
+    spread = _Spread.of(lines)
+    groups = tuple(
+        Group(_heading(name), tuple(_row(line, name, spread, group) for line in group))
+        for name, group in shown
+    )
+    return Table(
+        title=title,
+        subtitle=_period(records),
+        figures=_figures(whole),
+        columns=_columns(spread),
+        groups=groups,
+        footer=_row(whole, "", spread, []) if records else None,
+        notices=tuple(_notices(records, whole, price_data)),
+    )
+
+
+# -- lines -------------------------------------------------------------------
+
+_COUNTS = ("input_tokens", "cache_read_tokens", "cache_write_tokens", "output_tokens", "reasoning_tokens")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Line:
+    """The sums of one row, and which counts nobody reported."""
+
+    name: str
+    totals: Totals
+    unknown: frozenset[str]
+    unpriced_models: tuple[str, ...]
+    knows_avoided: bool
+    is_rest: bool
+
+    @classmethod
+    def of(cls, name: str, records: Sequence[SpendRecord], *, is_rest: bool = False) -> _Line:
+        paid = [record.usage for record in records if record.source != "cache"]
+        unknown = {
+            count for count in _COUNTS if paid and all(getattr(usage, count) is None for usage in paid)
+        }
+        unpriced = dict.fromkeys(record.model for record in records if record.cost_usd is None)
+        return cls(
+            name=name,
+            totals=Totals.of(records),
+            unknown=frozenset(unknown),
+            unpriced_models=tuple(unpriced),
+            knows_avoided=any(record.avoided_usd is not None for record in records),
+            is_rest=is_rest,
+        )
+
+    @property
+    def weight_usd(self) -> Decimal:
+        """What the row's bar stands for."""
+        return max(self.totals.cost_usd, Decimal(0)) + max(self.totals.avoided_usd, Decimal(0))
+
+    @property
+    def is_priced(self) -> bool:
+        return self.totals.unpriced_calls < self.totals.calls or not self.totals.calls
+
+
+def _section(records: Sequence[SpendRecord], dimension: str, max_rows: int) -> tuple[str, list[_Line]]:
+    groups = group_records(records, dimension)
+    lines = sorted((_Line.of(name, group) for name, group in groups.items()), key=_importance)
+    if len(lines) > max_rows:
+        rest = lines[max_rows - 1 :]
+        records_left = [record for line in rest for record in groups[line.name]]
+        lines = [*lines[: max_rows - 1], _Line.of(f"{len(rest):,} more", records_left, is_rest=True)]
+    return dimension, lines
+
+
+def _importance(line: _Line) -> tuple[Decimal, int, Decimal, str]:
+    totals = line.totals
+    return (-totals.cost_usd, -totals.unpriced_calls, -totals.avoided_usd, line.name)
+
+
+@dataclass(frozen=True, slots=True)
+class _Spread:
+    """Which columns have anything to show."""
+
+    hits: bool
+    avoided: bool
+
+    @classmethod
+    def of(cls, lines: Iterable[_Line]) -> _Spread:
+        totals = [line.totals for line in lines]
+        return cls(any(one.cached_calls for one in totals), any(one.avoided_usd for one in totals))
+
+
+# -- cells -------------------------------------------------------------------
+
+
+def _columns(spread: _Spread) -> tuple[Column, ...]:
+    columns = [Column(title=""), Column(title="Calls", kind="count", priority=1)]
+    if spread.hits:
+        columns.append(Column(title="from cache", kind="count", part=True, priority=7))
+    columns += [
+        Column(title="Tokens in", kind="count", priority=1),
+        Column(title="cached", kind="count", part=True, priority=3),
+        Column(title="written", kind="count", part=True, priority=6),
+        Column(title="out", kind="count", priority=1),
+        Column(title="reasoning", kind="count", part=True, priority=5),
+        Column(title="Cost", kind="money", strong=True),
+    ]
+    if spread.avoided:
+        columns.append(Column(title="Avoided", kind="money", priority=2))
+    return (*columns, Column(title="Share", kind="bar", priority=4))
+
+
+def _row(line: _Line, dimension: str, spread: _Spread, section: Sequence[_Line]) -> Row:
+    totals = line.totals
+    cells = [_name(line, dimension), Cell(totals.calls)]
+    if spread.hits:
+        cells.append(Cell(totals.cached_calls))
+    cells += [_count(line, name) for name in _COUNTS]
+    cells.append(_cost(line))
+    if spread.avoided:
+        cells.append(_avoided(line))
+    return Row((*cells, _bar(line, section)))
+
+
+def _name(line: _Line, dimension: str) -> Cell:
+    if line.name:
+        return Cell(line.name, level="muted" if line.is_rest else "normal")
+    return Cell(f"no {_words(dimension)}", level="muted")
+
+
+def _count(line: _Line, name: str) -> Cell:
+    if name in line.unknown:
+        return Cell(None, level="muted", hint="not reported")
+    value: int = getattr(line.totals, name)
+    marked = line.totals.estimated_calls > 0 and name in {"input_tokens", "output_tokens"} and value > 0
+    return Cell(value, estimated=marked)
+
+
+def _cost(line: _Line) -> Cell:
+    totals = line.totals
+    if not line.is_priced:
+        return Cell(None, level="error", hint=_unpriced_hint(line))
+    note = f"+{totals.unpriced_calls:,} unpriced" if totals.unpriced_calls else ""
+    hint = _unpriced_hint(line) if note else ""
+    marked = totals.estimated_calls > 0 and totals.cost_usd > 0
+    return Cell(totals.cost_usd, estimated=marked, note=note, note_level="error", hint=hint)
+
+
+def _avoided(line: _Line) -> Cell:
+    if not line.knows_avoided:
+        return Cell("")
+    return Cell(line.totals.avoided_usd, level="good" if line.totals.avoided_usd > 0 else "normal")
+
+
+def _unpriced_hint(line: _Line) -> str:
+    return f"{_calls(line.totals.unpriced_calls)} without a price: {_some(line.unpriced_models)}"
+
+
+def _bar(line: _Line, section: Sequence[_Line]) -> Cell:
+    longest = max((other.weight_usd for other in section), default=Decimal(0))
+    if not longest or line.weight_usd == 0:
+        return Cell("")
+    whole = sum(max(other.totals.cost_usd, Decimal(0)) for other in section)
+    cost, avoided = max(line.totals.cost_usd, Decimal(0)), max(line.totals.avoided_usd, Decimal(0))
+    label = f"{format_percent(float(cost / whole))} of the cost" if whole else ""
+    parts = [BarPart(float(cost / longest), "cost")]
+    if avoided:
+        parts.append(BarPart(float(avoided / longest), "avoided", "good", hatched=True))
+        label = ", ".join(
+            filter(None, (label, f"{format_percent(float(avoided / line.weight_usd))} avoided"))
+        )
+    return Cell(Bar(tuple(parts), label))
+
+
+# -- above and below ---------------------------------------------------------
+
+
+def _figures(whole: _Line) -> tuple[Figure, ...]:
+    totals = whole.totals
+    figures = [Figure("Cost", _cost(whole), "money")]
+    if totals.avoided_usd:
+        share = float(totals.avoided_usd / whole.weight_usd) if whole.weight_usd else 0.0
+        note = format_percent(share) if totals.avoided_usd > 0 else ""
+        figures.append(Figure("Avoided", Cell(totals.avoided_usd, level="good", note=note), "money"))
+    hits = f"{totals.cached_calls:,} from cache" if totals.cached_calls else ""
+    figures.append(Figure("Calls", Cell(totals.calls, note=hits), "count"))
+    if totals.calls:
+        figures += [
+            _token_figure("Tokens in", whole, "input_tokens"),
+            _token_figure("Tokens out", whole, "output_tokens"),
+        ]
+    return tuple(figures)
+
+
+def _token_figure(label: str, whole: _Line, name: str) -> Figure:
+    cell = _count(whole, name)
+    if cell.value is None or name != "input_tokens" or not whole.totals.cache_read_tokens:
+        return Figure(label, cell, "count")
+    share = format_percent(whole.totals.cache_read_tokens / max(1, whole.totals.input_tokens))
+    return Figure(label, Cell(cell.value, estimated=cell.estimated, note=f"{share} cached"), "count")
+
+
+def _period(records: Sequence[SpendRecord]) -> str:
+    if not records:
+        return ""
+    times = [record.at for record in records]
+    first, last = min(times).astimezone(UTC), max(times).astimezone(UTC)
+    start, end = f"{first:%Y-%m-%d %H:%M}", f"{last:%Y-%m-%d %H:%M}"
+    if start == end:
+        return f"{start} UTC"
+    return f"{start} – {end[11:] if start[:10] == end[:10] else end} UTC"  # noqa: RUF001 - a dash for from-to
+
+
+def _notices(records: Sequence[SpendRecord], whole: _Line, price_data: str | None) -> Iterable[Notice]:
+    totals = whole.totals
+    if not records:
+        yield Notice("No calls recorded yet.")
+    if totals.unpriced_calls:
+        not_counted = "is not in the cost" if totals.unpriced_calls == 1 else "are not in the cost"
+        who = _counted(Counter(record.model for record in records if record.cost_usd is None))
+        subject = f"{_calls(totals.unpriced_calls)} without a price"
+        yield Notice(f"{subject} {not_counted}: {who}. {_ADD_PRICES}", "error")
+    if totals.estimated_calls:
+        are = "is an estimate" if totals.estimated_calls == 1 else "are estimates"
+        subject = f"{_calls(totals.estimated_calls)} {are} (~)"
+        yield Notice(f"{subject}: the provider reported no complete usage.")
+    unfinished = Counter(str(record.outcome) for record in records if record.outcome != "ok")
+    if unfinished:
+        yield Notice(f"{_calls(sum(unfinished.values()))} did not finish: {_counted(unfinished)}.")
+    yield from _notes(records)
+    yield from _price_line(records, price_data)
+
+
+def _notes(records: Sequence[SpendRecord]) -> Iterable[Notice]:
+    priced = [record for record in records if record.cost_usd is not None]
+    notes = Counter(note for record in priced for note in dict.fromkeys(record.notes))
+    for note, count in notes.most_common(_MAX_NOTES):
+        yield Notice(f"{note} ({_calls(count)})")
+    if len(notes) > _MAX_NOTES:
+        yield Notice(f"and {len(notes) - _MAX_NOTES} more notes; see the records")
+
+
+def _price_line(records: Sequence[SpendRecord], price_data: str | None) -> Iterable[Notice]:
+    if price_data is not None:
+        yield Notice(f"Prices: {price_data}")
+        return
+    paid = (record for record in records if record.source != "cache" and record.cost_usd is not None)
+    sources = list(dict.fromkeys(record.price_source for record in paid))
+    if sources:
+        yield Notice(f"Prices: {_some(sources)}")
+
+
+def _calls(count: int) -> str:
+    return f"{format_count(count)} call{'' if count == 1 else 's'}"
+
+
+def _counted(names: Counter[str]) -> str:
+    return _some([name if count == 1 else f"{name} ({count:,})" for name, count in names.most_common()])
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _MAX_NAMES:,} more" if len(names) > _MAX_NAMES else ""
+    return ", ".join(names[:_MAX_NAMES]) + more
+
+
+def _words(dimension: str) -> str:
+    return dimension.replace("_", " ")
+
+
+def _heading(dimension: str) -> str:
+    words = _words(dimension)
+    return words[:1].upper() + words[1:]
