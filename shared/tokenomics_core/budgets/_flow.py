@@ -259,7 +259,7 @@ class Flow:
         over_nano = max(0, spent.nano_usd - held.nano_usd) if held.nano_usd else 0
         over_tokens = max(0, spent.tokens - held.tokens) if held.tokens else 0
         if (over_nano or over_tokens) and not repeated:
-            self.watch.overshot(over_nano, over_tokens, reservation.attribution)
+            self.watch.overshot(over_nano, over_tokens, reservation.id)
         return Settlement(
             usd=from_nano(spent.nano_usd),
             tokens=spent.tokens,

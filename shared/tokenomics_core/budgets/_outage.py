@@ -8,7 +8,6 @@ from dataclasses import dataclass, fields, replace
 from decimal import Decimal
 
 from tokenomics_core.budgets._money import from_nano
-from tokenomics_core.types import Attribution
 
 __all__ = ["BudgetCounters", "Watch"]
 
@@ -79,14 +78,14 @@ class Watch:
             missed = self._counters.store_failures - self._lost_at + 1
             _log.warning("budget store is back after %d failed steps", missed)
 
-    def overshot(self, nano_usd: int, tokens: int, attribution: Attribution) -> None:
+    def overshot(self, nano_usd: int, tokens: int, hold_id: str) -> None:
         """Note that a call took more than was set aside for it."""
         first = self._counters.overshoots == 0
         self.count(overshoots=1, overshoot_usd=from_nano(nano_usd))
         _log.log(
             logging.WARNING if first else logging.DEBUG,
-            "a call took %s USD and %d tokens more than was reserved for it; all of it is booked (%s)",
+            "a call took %s USD and %d tokens more than was reserved for it; all of it is booked (hold %s)",
             from_nano(nano_usd),
             tokens,
-            attribution,
+            hold_id,
         )

@@ -96,7 +96,7 @@ class RedisBudgetStore:
             "socket_connect_timeout": timeout_s,
             "decode_responses": True,
         }
-        # One retry: a connection that idled while the server restarted is dead. A step taken twice counts once.
+        # One retry: a connection that idled while the server restarted is dead. Two tries count once.
         retry = Retry(NoBackoff(), 1, (redis.ConnectionError,))
         try:
             self._client = redis.Redis.from_url(url, retry=retry, **self._options)

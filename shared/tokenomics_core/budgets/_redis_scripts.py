@@ -1,9 +1,9 @@
 """What runs inside the Redis server: one script per step, in the Lua that Redis 6.2, 7, 8 and Valkey share.
 
 An account is one hash. `s1 s2 s3` is what is spent in each unit, `h1 h2 h3` what is held, `g1 g2 g3` what is
-granted, `c` when it was created, `n` when next something lapses, `h:ID` a hold as `nano tokens calls expires sent
-owner`, `b:INDEX` a step of a rolling window as `nano tokens calls`, `a:NAME` a claim. How a hold ended stands for
-a while under a key of its own. Every key is passed in KEYS and carries the same hash tag.
+granted, `c` when it was created, `n` when next something lapses, `h:ID` a hold as `nano tokens calls expires
+sent owner`, `b:INDEX` a step of a rolling window as `nano tokens calls`, `a:NAME` a claim. How a hold ended
+stands for a while under a key of its own. Every key is passed in KEYS and carries the same hash tag.
 
 Numbers are written with `%.0f`: a Lua number turned to text any other way loses digits beyond the fourteenth.
 """
@@ -28,9 +28,8 @@ end
 -- spec: start end length bucket keep_ms; keep_ms counts from the end of a window, or from now
 local function keep(key, spec, now)
   if spec[5] < 0 then return end
-  local from = spec[2]
-  if from < now then from = now end
-  redis.call('PEXPIREAT', key, text(math.ceil(from / 1000) + spec[5]))
+  local rest = math.max(0, spec[2] - now)
+  redis.call('PEXPIRE', key, text(math.ceil(rest / 1000) + spec[5]))
 end
 local function lapse(expires, sent, length)
   if sent ~= '1' then return expires end

@@ -58,7 +58,8 @@ class BudgetLine:
 class BudgetStatus:
     """What stands on every limit of one user, feature, run ...
 
-    Amounts in a unit without a limit are shown all the same, as every unit is counted. Where a scope has limits over several windows they are those of the first declared; `lines` has all.
+    Every unit is counted, whether or not a limit is in it. Where a scope has limits over several windows, the
+    amounts here are those of the first declared; `lines` has all.
 
     Attributes:
         scope: What the limits are on.

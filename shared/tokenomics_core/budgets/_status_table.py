@@ -83,7 +83,7 @@ def _notices(status: BudgetStatus) -> tuple[Notice, ...]:
                 "Unconfirmed calls were sent and never settled; they count at their worst case.", "warning"
             )
         )
-    if any(line.left < 0 for line in status.lines):
+    if any(line.left < 0 and line.downgrade_to is None for line in status.lines):
         notices.append(Notice("A call took more than was reserved for it; all of it is booked.", "error"))
     if not status.lines:
         notices.append(Notice("No limit matches these tags."))
