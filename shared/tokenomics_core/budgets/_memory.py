@@ -24,7 +24,7 @@ from tokenomics_core.budgets._store import (
 from tokenomics_core.budgets._tally import Tally, judge, lapse_us, open_hold
 from tokenomics_core.errors import ConfigurationError
 
-__all__ = ["KEEP_ENDED_US", "KEEP_IDLE_S", "MemoryBudgetStore"]
+__all__ = ["KEEP_ENDED_US", "KEEP_IDLE_S", "REMEMBER_S", "MemoryBudgetStore"]
 
 KEEP_ENDED_US = 86_400 * 1_000_000
 """An account is kept for a day after its window, for who asks and for settlements that come late."""
@@ -32,7 +32,11 @@ KEEP_ENDED_US = 86_400 * 1_000_000
 KEEP_IDLE_S = 400 * 86_400
 """An account without an end is forgotten when nobody touched it for longer than a year."""
 
-_REMEMBER_US = 3600 * 1_000_000
+REMEMBER_S = 86_400.0
+"""Settling a call again happens within a day: by a retry, a restart, a replayed queue."""
+
+_REMEMBER_S = 3600.0
+"""Within one process there are only retries."""
 
 
 class MemoryBudgetStore:
@@ -43,16 +47,22 @@ class MemoryBudgetStore:
     """
 
     def __init__(
-        self, *, clock: Callable[[], float] = time.time, keep_idle_s: float | None = KEEP_IDLE_S
+        self,
+        *,
+        clock: Callable[[], float] = time.time,
+        keep_idle_s: float | None = KEEP_IDLE_S,
+        remember_s: float = _REMEMBER_S,
     ) -> None:
         """Start with nothing spent.
 
         Args:
             clock: Seconds since 1970.
             keep_idle_s: Forget accounts without an end that nobody touched for so long; None keeps them.
+            remember_s: How long to know that a hold was settled, so that settling it again books nothing.
         """
         self._clock = clock
         self._keep_idle_us = None if keep_idle_s is None else int(keep_idle_s * 1e6)
+        self._remember_us = int(remember_s * 1e6)
         self._lock = threading.Lock()
         self._pid = os.getpid()
         self._tallies: dict[str, Tally] = {}
@@ -240,7 +250,7 @@ class MemoryBudgetStore:
 
     def _remember(self, hold_id: str, now_us: int, *, settled: bool) -> None:
         order = self._done_order
-        while order and order[0][0] <= now_us - _REMEMBER_US:
+        while order and order[0][0] <= now_us - self._remember_us:
             self._done.pop(order.popleft()[1], None)
         if hold_id not in self._done:
             order.append((now_us, hold_id))

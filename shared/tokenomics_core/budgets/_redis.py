@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
 from tokenomics_core.budgets import _redis_scripts as scripts
-from tokenomics_core.budgets._memory import KEEP_ENDED_US, KEEP_IDLE_S
+from tokenomics_core.budgets._memory import KEEP_ENDED_US, KEEP_IDLE_S, REMEMBER_S
 from tokenomics_core.budgets._redis_replies import read_end, read_reserve, read_state, read_states
 from tokenomics_core.budgets._store import (
     Account,
@@ -38,7 +38,6 @@ except ImportError as error:  # pragma: no cover - needs an environment without 
 
 __all__ = ["RedisBudgetStore"]
 
-_REMEMBER_MS = 86_400_000
 _KEEP_ENDED_MS = KEEP_ENDED_US // 1000
 _Reply = TypeVar("_Reply", Granted | Refused | Stale, Settled)
 
@@ -70,6 +69,7 @@ class RedisBudgetStore:
         namespace: str = "tokenomics",
         timeout_s: float = 5.0,
         keep_idle_s: float | None = KEEP_IDLE_S,
+        remember_s: float = REMEMBER_S,
         clock: Callable[[], float] | None = None,
     ) -> None:
         """Name the server; it is connected to when the store is first used.
@@ -79,6 +79,7 @@ class RedisBudgetStore:
             namespace: Budgets of different namespaces do not see each other.
             timeout_s: How long to wait for the server before a `StoreError`.
             keep_idle_s: Forget accounts without an end that nobody touched for so long; None keeps them.
+            remember_s: How long to know that a hold was settled, so that settling it again books nothing.
             clock: Seconds since 1970 in place of the server's clock, for tests.
         """
         if not namespace or set(namespace) & set("{}"):
@@ -90,6 +91,7 @@ class RedisBudgetStore:
         self._prefix = f"{{{namespace}}}:budgets"
         self._clock = clock
         self._keep_idle_ms = -1 if keep_idle_s is None else int(keep_idle_s * 1000)
+        self._remember_ms = str(int(remember_s * 1000))
         self._ahead_us = 0
         self._options: dict[str, Any] = {  # options of many types
             "socket_timeout": timeout_s,
@@ -204,7 +206,7 @@ class RedisBudgetStore:
 
     def _end(self, hold: Hold, ending: str, spent: Amounts) -> _Call:
         keys = [self._ending_key(hold), *self._keys(hold.accounts)]
-        arguments = [self._given_now(), hold.id, ending, _words(spent), str(_REMEMBER_MS)]
+        arguments = [self._given_now(), hold.id, ending, _words(spent), self._remember_ms]
         return _END, keys, arguments + self._specs(hold.accounts)
 
     def _grant(self, account: Account, amounts: Amounts) -> _Call:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from tokenomics_core.budgets._memory import KEEP_ENDED_US, KEEP_IDLE_S
+from tokenomics_core.budgets._memory import KEEP_ENDED_US, KEEP_IDLE_S, REMEMBER_S
 from tokenomics_core.budgets._sqlite_tally import SQLiteTally, create_schema, forget_ended
 from tokenomics_core.budgets._store import (
     Account,
@@ -30,7 +30,6 @@ from tokenomics_core.errors import ConfigurationError, StoreError
 
 __all__ = ["SQLiteBudgetStore"]
 
-_REMEMBER_US = 86_400 * 1_000_000
 _TIDY_US = 60 * 1_000_000
 _inherited: list[sqlite3.Connection] = []
 """Connections made before a fork: SQLite allows the child neither to use nor to close them."""
@@ -51,6 +50,7 @@ class SQLiteBudgetStore:
         clock: Callable[[], float] = time.time,
         busy_timeout_s: float = 10.0,
         keep_idle_s: float | None = KEEP_IDLE_S,
+        remember_s: float = REMEMBER_S,
     ) -> None:
         """Name the file; it is made or opened when the store is first used.
 
@@ -59,6 +59,7 @@ class SQLiteBudgetStore:
             clock: Seconds since 1970; all processes must agree on it.
             busy_timeout_s: How long to wait for other processes before a `StoreError`.
             keep_idle_s: Forget accounts without an end that nobody touched for so long; None keeps them.
+            remember_s: How long to know that a hold was settled, so that settling it again books nothing.
         """
         if str(path) == ":memory:":
             raise ConfigurationError(
@@ -70,6 +71,7 @@ class SQLiteBudgetStore:
         self._clock = clock
         self._busy_timeout_s = busy_timeout_s
         self._keep_idle_us = None if keep_idle_s is None else int(keep_idle_s * 1e6)
+        self._remember_us = int(remember_s * 1e6)
         self._lock = threading.Lock()
         self._pid = os.getpid()
         self._connection: sqlite3.Connection | None = None
@@ -275,7 +277,7 @@ class SQLiteBudgetStore:
         now = self.now_us()
         if now >= self._tidy_at_us or self._tidy_at_us > now + _TIDY_US:
             self._tidy_at_us = now + _TIDY_US
-            forget_ended(db, now, now - _REMEMBER_US)
+            forget_ended(db, now, now - self._remember_us)
 
 
 def _ending(db: sqlite3.Connection, hold_id: str) -> str | None:

@@ -32,7 +32,15 @@ class RedisServer:
     """A redis-server of our own on a socket file, that can be killed and started again."""
 
     def __init__(self, program: str, folder: Path, *options: str) -> None:
-        self._command = [program, "--port", "0", "--unixsocket", str(folder / "redis.sock"), "--dir", str(folder)]
+        self._command = [
+            program,
+            "--port",
+            "0",
+            "--unixsocket",
+            str(folder / "redis.sock"),
+            "--dir",
+            str(folder),
+        ]
         self._command += ["--save", "", *options]
         self.url = f"unix://{folder / 'redis.sock'}"
         self.start()

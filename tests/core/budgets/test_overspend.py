@@ -74,9 +74,7 @@ def shared(request, tmp_path):
 def _run(*arguments: str, count: int = 1) -> list[str]:
     command = [sys.executable, str(SPENDER), *arguments]
     env = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    running = [
-        subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=env) for _ in range(count)
-    ]
+    running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=env) for _ in range(count)]
     said = [process.communicate()[0].strip() for process in running]
     assert [process.returncode for process in running] == [0] * count
     return said

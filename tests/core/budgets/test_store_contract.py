@@ -6,7 +6,16 @@ import asyncio
 
 import pytest
 
-from tokenomics_core.budgets._store import Account, AccountState, Amounts, Check, Granted, Hold, Refused, Stale
+from tokenomics_core.budgets._store import (
+    Account,
+    AccountState,
+    Amounts,
+    Check,
+    Granted,
+    Hold,
+    Refused,
+    Stale,
+)
 
 SECOND_US = 1_000_000
 HOUR_US = 3600 * SECOND_US
