@@ -148,6 +148,7 @@ def test_a_span_may_be_narrower_or_wider_than_the_bill():
     assert reconcile(ledger, bill, since=DAY, until=DAY + timedelta(days=2)).days_not_billed == (
         DAY + timedelta(days=1),
     )
+    assert verdicts(reconcile(ledger, bill, until=DAY)) == {("2026-11-02", "small"): "not recorded"}
     with pytest.raises(ConfigurationError, match="must be before until"):
         reconcile(ledger, bill, since=DAY, until=DAY)
 
