@@ -51,7 +51,7 @@ class LedgerWriter:
     """
 
     def __init__(self, ledger: Ledger) -> None:
-        self._ledger = ledger
+        self.ledger = ledger
         self._blocks = not isinstance(ledger, MemoryLedger)
         self._pending: set[Future[None]] = set()
         self.failures = 0
@@ -78,7 +78,7 @@ class LedgerWriter:
 
     def _write(self, record: SpendRecord, done: Future[None] | None = None) -> None:
         try:
-            self._ledger.record(record)
+            self.ledger.record(record)
         except Exception:  # noqa: BLE001 - an observer may not break the call it watches
             self.failures += 1
             if self.failures == 1:
