@@ -6,14 +6,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+import langchain_tokenomics  # noqa: F401 - once imported, every block counts LangChain's calls too
 from examples.judge import is_right
-from examples.main_job.questions import Question
-from langchain_tokenomics import track_cost
+from examples.main_job.questions import Question, share_out
+from llama_index_tokenomics import track_cost
 from tokenomics_core.ledger import Ledger
 from tokenomics_core.observability import CostReport
 from tokenomics_core.types import attribution
 
-__all__ = ["App", "Arm", "ArmResult", "Outcome", "run_arm", "share_out"]
+__all__ = ["App", "Arm", "ArmResult", "Outcome", "run_arm"]
 
 
 class App(Protocol):
@@ -107,13 +108,3 @@ def run_arm(
             if on_progress is not None:
                 on_progress(done, report)
     return ArmResult(arm=arm, outcomes=tuple(outcomes), report=report)
-
-
-def share_out(questions: Sequence[Question], ways: int) -> dict[str, int]:
-    """Deal questions out in turn; a conversation stays together, and so do a question and its variants."""
-    dealt: dict[str, int] = {}
-    shares = {}
-    for question in questions:
-        topic = question.conversation or question.of or question.id
-        shares[question.id] = dealt.setdefault(topic, len(dealt) % ways)
-    return shares

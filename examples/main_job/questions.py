@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-__all__ = ["DEFAULT_PATH", "Kind", "Question", "load_questions"]
+__all__ = ["DEFAULT_PATH", "Kind", "Question", "load_questions", "share_out"]
 
 Kind = Literal["easy", "plain", "hard", "paraphrase", "near_miss", "follow_up"]
 
@@ -58,6 +59,16 @@ def load_questions(path: Path = DEFAULT_PATH) -> list[Question]:
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"{path}:{number} is no question ({error!r}); nothing was asked") from error
     return questions
+
+
+def share_out(questions: Sequence[Question], ways: int) -> dict[str, int]:
+    """Deal questions out in turn; a conversation stays together, and so do a question and its variants."""
+    dealt: dict[str, int] = {}
+    shares = {}
+    for question in questions:
+        topic = question.conversation or question.of or question.id
+        shares[question.id] = dealt.setdefault(topic, len(dealt) % ways)
+    return shares
 
 
 def _question(data: dict[str, Any]) -> Question:
