@@ -80,7 +80,10 @@ def pair(text: str) -> tuple[str, str]:
 
 def pairs(text: str) -> dict[str, str]:
     """Read `name=value` with commas between them."""
-    return dict(pair(part.strip()) for part in text.split(","))
+    found = [part.strip().partition("=") for part in text.split(",")]
+    if not all(name and equals and value for name, equals, value in found):
+        raise argparse.ArgumentTypeError(f"{text!r} is no mapping such as date=Day,cost_usd=Amount")
+    return {name: value for name, _, value in found}
 
 
 def count(text: str) -> int:
