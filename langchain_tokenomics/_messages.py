@@ -9,6 +9,7 @@ from langchain_core.messages import AIMessage, BaseMessage, get_buffer_string
 from langchain_core.outputs import ChatGeneration, Generation, LLMResult
 
 from tokenomics_core.observability import CallEnd
+from tokenomics_core.pricing import is_known_provider
 from tokenomics_core.types import Attribution
 from tokenomics_core.usage import (
     is_langchain_cache_hit,
@@ -17,7 +18,15 @@ from tokenomics_core.usage import (
     usage_from_raw,
 )
 
-__all__ = ["attribution_of", "call_end", "model_of", "shares_a_bill", "text_of", "usage_of_error"]
+__all__ = [
+    "attribution_of",
+    "call_end",
+    "model_of",
+    "provider_of",
+    "shares_a_bill",
+    "text_of",
+    "usage_of_error",
+]
 
 _USER = ("user_id", "user")
 _CONVERSATION = ("conversation_id", "conversation", "thread_id", "session_id")
@@ -49,6 +58,12 @@ def model_of(params: Mapping[str, Any], metadata: Mapping[str, Any]) -> str | No
         if isinstance(name, str) and name:
             return name
     return None
+
+
+def provider_of(metadata: Mapping[str, Any]) -> str | None:
+    """Name the provider, where LangChain knows it and has not made the name up from a class."""
+    name = metadata.get("ls_provider")
+    return name if isinstance(name, str) and is_known_provider(name) else None
 
 
 def call_end(response: LLMResult) -> CallEnd:

@@ -15,6 +15,7 @@ from langchain_tokenomics._messages import (
     attribution_of,
     call_end,
     model_of,
+    provider_of,
     shares_a_bill,
     text_of,
     usage_of_error,
@@ -153,7 +154,7 @@ class CostCallbackHandler(RunTree):
     ) -> None:
         params = kwargs.get("invocation_params") or {}
         known = metadata or {}
-        model, provider = model_of(params, known), known.get("ls_provider")
+        model, provider = model_of(params, known), provider_of(known)
         if self.raise_error and isinstance(self._prices, PriceBook) and model is not None:
             self._prices.price(model, provider)
         batch = kwargs.get("batch_size", 1) > 1
@@ -187,6 +188,8 @@ class CostCallbackHandler(RunTree):
                 operation=operation,
                 source="batch" if metadata.get("batch") is True else "model",
                 service_tier=tier if tier in _TIERS else None,
+                # A text model's start is told by a task of its own, and its cancellation is told too.
+                owned=operation == "chat",
                 group=root,
                 batch=str(threading.get_ident()) if batch and not _in_event_loop() else None,
             )

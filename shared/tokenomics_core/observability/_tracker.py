@@ -40,6 +40,8 @@ class CallStart:
         source: `model`, or `batch` for a call through a batch endpoint.
         service_tier: The tier asked for, where the caller set one.
         streaming: Whether the answer is known to arrive in pieces.
+        owned: Whether the task that begins the call is the one that awaits its answer; the call is then
+            cancelled when that task is over.
         group: The run that the call belongs to; see `CallTracker.cancel`.
         batch: What it shares with calls that are made one after the other and fail together; see
             `CallTracker.fail`.
@@ -55,6 +57,7 @@ class CallStart:
     source: Source = "model"
     service_tier: str | None = None
     streaming: bool = False
+    owned: bool = True
     group: str | None = None
     batch: str | None = None
     started_s: float = 0.0
@@ -113,10 +116,7 @@ class CallTracker:
     def start(self, call: CallStart) -> None:
         """Note that a call has begun."""
         call.started_s = self._timer()
-        try:
-            task = asyncio.current_task()
-        except RuntimeError:
-            task = None
+        task = _current_task() if call.owned else None
         self._open[call.key] = call
         if task is not None:
             call.task = task
@@ -176,10 +176,7 @@ class CallTracker:
         A stream that is still open, and a call that still runs in a thread or task, stays open and is
         recorded when it ends.
         """
-        try:
-            here = asyncio.current_task()
-        except RuntimeError:
-            here = None
+        here = _current_task()
         for key, call in list(self._open.items()):
             if call.task is not None and (call.task.done() or call.task is here):
                 self._drop(key)
@@ -233,7 +230,7 @@ class CallTracker:
         return SpendRecord(
             at=at,
             model=model,
-            provider=provider,
+            provider=provider if provider is not None or cost is None else cost.provider,
             usage=usage,
             cost_usd=total,
             price_source=cost.source if cost is not None else _FROM_CACHE,
@@ -264,6 +261,13 @@ class CallTracker:
             if cost.is_known:
                 return cost
         return cost
+
+
+def _current_task() -> asyncio.Task[Any] | None:
+    try:
+        return asyncio.current_task()
+    except RuntimeError:
+        return None
 
 
 def _complete(call: CallStart, end: CallEnd) -> Usage:

@@ -221,6 +221,11 @@ class PriceBook:
         return max(bounds)
 
     @property
+    def unknown(self) -> Literal["none", "raise"]:
+        """What a model without a known price gets."""
+        return "raise" if self._raises else "none"
+
+    @property
     def data_version(self) -> str:
         """The price data in use, by name and version."""
         return self._loaded()[0].name

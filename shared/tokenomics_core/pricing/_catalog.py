@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from tokenomics_core.pricing._names import ModelName, is_open_weights, other_spellings
@@ -24,6 +24,8 @@ _VENDORS = (
 """Whose own models a bare name may mean; the earlier one where several list it."""
 _HUB_NAMES = frozenset({"google", "openai", "mistralai", "moonshotai", "meta", "databricks", "cohere"})
 """Providers whose name is also that of a publisher of weights, as in `google/gemma-3-27b-it`."""
+_WEIGHTS_VENDORS = frozenset({"deepseek", "moonshotai"})
+"""Their models are published weights, which others serve at prices of their own."""
 _UNPRICED = {
     "local": "a model on one's own hardware has no list price; give one with overrides",
     "unlisted": "the price data does not list this provider",
@@ -82,6 +84,12 @@ class Catalog:
             name: The name.
             hint: What is known about the provider; None if nothing.
         """
+        found = self._find(name, hint)
+        if isinstance(found, NotFound) or name.region is None or found.provider != "aws":
+            return found
+        return _in_region(found, name.region)
+
+    def _find(self, name: ModelName, hint: Hint | None) -> Found | NotFound:
         if name.refusal:
             return NotFound(name.refusal)
         if hint is not None and hint.kind == "vendor" and hint.id is not None:
@@ -124,11 +132,11 @@ class Catalog:
         return routed is not None and _latest(routed.model) != _latest(found.model)
 
     def _find_bare(self, ref: str, hint: Hint | None) -> Found | NotFound:
-        if is_open_weights(ref):
-            return NotFound("anyone may serve this model; say which provider does")
         own = hint.id if hint is not None else None
         if own is not None and (found := self._match(own, ref)):
             return found
+        if is_open_weights(ref):
+            return NotFound("anyone may serve this model; say which provider does")
         for vendor in _VENDORS:
             found = self._match(vendor, ref) if vendor in self._data.by_id else None
             if found is not None:
@@ -140,7 +148,8 @@ class Catalog:
         entry = self._data.by_id.get(provider)
         if entry is None:
             return None
-        for listed_by in (provider, *(entry.fallback_model_providers or ())):
+        others = (other for other in entry.fallback_model_providers or () if other not in _WEIGHTS_VENDORS)
+        for listed_by in (provider, *others):
             if listed_by not in self._data.by_id:
                 continue
             for spelling in other_spellings(ref):
@@ -152,6 +161,17 @@ class Catalog:
         if provider not in self._lists:
             self._lists[provider] = _List(self._data.by_id[provider])
         return self._lists[provider]
+
+
+def _in_region(found: Found, region: str) -> Found | NotFound:
+    """Judge a Bedrock model's price by where it runs; the data tells regions apart for some models only."""
+    by_region = found.model.id.startswith(("regional.", "global."))
+    if region.startswith("us-gov-") or (region == "us-gov" and not by_region):
+        return NotFound("prices of this region are not in the data")
+    if by_region or region in {"us", "global"} or region.startswith("us-"):
+        return found
+    note = f"the price data does not tell regions apart for this model; the price in {region} may be higher"
+    return replace(found, note=note)
 
 
 def _latest(model: types.ModelInfo) -> tuple[object, object]:
@@ -222,4 +242,6 @@ def _is_tail(name: str, tail: str) -> bool:
         return _FINE_TUNED_TAIL.fullmatch(tail) is not None
     if name[-1] in "-@":
         tail = f"{name[-1]}{tail}"
+    elif name.endswith("-0") and tail[:1].isdigit():
+        tail = f"-0{tail}"
     return _TAIL.fullmatch(tail) is not None or (name == "claude-2" and tail in {".0", ".1"})

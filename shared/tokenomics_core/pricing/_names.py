@@ -20,6 +20,7 @@ class ModelName:
         rest: The name after a provider's prefix, or `full` where there is none.
         prefix: What the prefix or the shape of the name says about the provider.
         is_path: Whether the prefix was followed by a slash, as in gateways' names, and not by a colon.
+        region: Where it is served, as far as the name of a Bedrock model tells.
         refusal: Why no price can belong to the name; None where one may.
     """
 
@@ -27,6 +28,7 @@ class ModelName:
     rest: str
     prefix: Hint | None = None
     is_path: bool = False
+    region: str | None = None
     refusal: str | None = None
 
 
@@ -38,8 +40,9 @@ _BEDROCK = re.compile(
     rf"^(?:{_REGIONS}\.)?(?:ai21|amazon|anthropic|cohere|deepseek|google|luma|meta|minimax|mistral|moonshotai|nvidia"
     r"|openai|qwen|stability|twelvelabs|writer|zai)\.[a-z]"
 )
+_REGION_PREFIX = re.compile(rf"^(?P<region>{_REGIONS})\.")
 _DECORATION = re.compile(r"(?:\?.*|#.*|\[\d+[km]\])$")
-_ARN = re.compile(r"^arn:aws[a-z-]*:bedrock:[^:]*:[^:]*:(?P<kind>[a-z-]+)/(?P<id>.+)$")
+_ARN = re.compile(r"^arn:aws[a-z-]*:bedrock:(?P<region>[^:]*):[^:]*:(?P<kind>[a-z-]+)/(?P<id>.+)$")
 _ARN_KINDS = frozenset({"foundation-model", "inference-profile"})
 _OPAQUE = ("arn:", "projects/", "tunedmodels/", "endpoints/", "deployments/")
 _PUBLISHER = re.compile(
@@ -71,7 +74,7 @@ def _read_resource(full: str) -> ModelName | None:
         return ModelName(full, full, _FIREWORKS, refusal=refusal)
     arn = _ARN.match(full)
     if arn is not None and arn["kind"] in _ARN_KINDS:
-        return ModelName(arn["id"], arn["id"], _AWS)
+        return _bedrock(arn["id"], arn["region"] or None)
     if full.startswith(_OPAQUE):
         return ModelName(full, full, refusal="this resource hides which model it runs; name it with an alias")
     return None
@@ -94,6 +97,8 @@ def _read_prefix(full: str) -> ModelName | None:
         inner = _read_resource(rest)
         if inner is not None and (inner.refusal or inner.prefix == hint):
             return inner
+        if hint.id == "azure":
+            rest = rest.removeprefix("global/").removeprefix("global-standard/")
         return ModelName(full, rest, hint, is_path=mark == "/")
     return None
 
@@ -103,18 +108,22 @@ def _read_bedrock_route(full: str, rest: str) -> ModelName:
     if (inner := _read_resource(rest)) is not None:
         return inner
     route = _BEDROCK_ROUTE.match(rest)
-    region = route["region"] if route else None
     model = rest[route.end() :] if route else rest
     if "commitment/" in model:
         return ModelName(full, rest, _AWS, refusal="committed throughput is billed by the hour, not by token")
-    if region is not None and region.startswith("us-gov"):
-        return ModelName(full, rest, _AWS, refusal="prices of this region are not in the data")
-    return ModelName(full, model, _AWS, is_path=True)
+    named = _bedrock(model, route["region"] if route else None)
+    return ModelName(full, named.rest, _AWS, is_path=True, region=named.region)
+
+
+def _bedrock(model: str, region: str | None = None) -> ModelName:
+    """Read a Bedrock model's own name; a region before its first point says most precisely where it runs."""
+    prefix = _REGION_PREFIX.match(model)
+    return ModelName(model, model, _AWS, region=prefix["region"] if prefix else region)
 
 
 def _read_shape(full: str) -> ModelName | None:
     if _BEDROCK.match(full):
-        return ModelName(full, full, _AWS)
+        return _bedrock(full)
     if full.startswith("@cf/"):
         return ModelName(full, full, Hint("cloudflare", "vendor"))
     if full.startswith(("databricks-", "system.ai.")):

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["Hint", "provider_id", "read_provider"]
+__all__ = ["Hint", "is_known_provider", "provider_id", "read_provider"]
 
 Kind = Literal["vendor", "dialect", "local", "unlisted"]
 
@@ -133,6 +133,15 @@ def read_provider(name: str) -> Hint | None:
     Case, dashes, dots and underscores do not matter, so `ChatOpenAI`, `azure_openai`, `x-ai` are read alike.
     """
     return _HINTS.get(_NOISE.sub("", name.lower()))
+
+
+def is_known_provider(name: str) -> bool:
+    """Tell whether a name is one that a provider, gateway or client is known by.
+
+    Frameworks make up a name from the class of a model that does not state its provider; such a name says
+    nothing about who answers, and is better left out than passed as a provider.
+    """
+    return read_provider(name) is not None
 
 
 def provider_id(name: str) -> str:

@@ -168,9 +168,10 @@ class Resolver:
         by = "" if native else f" for {found.provider}"
         source = f"{self._data.name}: {found.listed_by}/{found.model.id}{by}"
         offers = list(offers_of(found.model, source, with_variants=native))
-        if self._settings.overlay is not None and native:
-            return self._settings.overlay.correct(offers, found.provider, found.model.id)
-        return offers
+        overlay = self._settings.overlay
+        if overlay is None:
+            return offers
+        return overlay.correct(offers, found.listed_by, found.model.id, native=native)
 
     def _discount(self, request: _Request, found: Found | None) -> Decimal | None:
         if found is None:
