@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
 from langchain_core.messages import AIMessage, BaseMessage, get_buffer_string
@@ -10,7 +11,7 @@ from langchain_core.outputs import ChatGeneration, Generation, LLMResult
 
 from tokenomics_core.observability import CallEnd
 from tokenomics_core.pricing import is_known_provider
-from tokenomics_core.types import Attribution
+from tokenomics_core.types import Attribution, current_attribution
 from tokenomics_core.usage import (
     is_langchain_cache_hit,
     reported_cost_usd,
@@ -31,25 +32,30 @@ __all__ = [
 _USER = ("user_id", "user")
 _CONVERSATION = ("conversation_id", "conversation", "thread_id", "session_id")
 _TAGS = ("user_tier",)
+_KNOWN = frozenset({*_USER, "feature", "project", *_CONVERSATION, "run", *_TAGS})
+_MAY_HOLD_A_COST = frozenset({"_hidden_params", "cost", "headers", "response_cost", "token_usage", "usage"})
 _NOTHING: Mapping[str, Any] = {}
 
 
-def attribution_of(metadata: Mapping[str, Any] | None) -> Attribution:
-    """Read who a call is for from a config's metadata.
+def attribution_of(metadata: Mapping[str, Any], run: str) -> Attribution:
+    """Read who a call is for: the attribution in force, and over it what a config's metadata says.
 
     Known keys: `user_id` or `user`, `feature`, `project`, `conversation_id` (or `thread_id`, `session_id`),
-    `run`, and the tag `user_tier`.
+    `run`, and the tag `user_tier`. Where nobody names the run it is `run`.
     """
-    if not metadata:
-        return Attribution()
-    return Attribution(
-        user=_first(metadata, _USER),
-        feature=_first(metadata, ("feature",)),
-        project=_first(metadata, ("project",)),
-        conversation=_first(metadata, _CONVERSATION),
-        run=_first(metadata, ("run",)),
-        tags={key: str(metadata[key]) for key in _TAGS if metadata.get(key) is not None},
-    )
+    who = current_attribution()
+    if not _KNOWN.isdisjoint(metadata):
+        who = who.merge(
+            Attribution(
+                user=_first(metadata, _USER),
+                feature=_first(metadata, ("feature",)),
+                project=_first(metadata, ("project",)),
+                conversation=_first(metadata, _CONVERSATION),
+                run=_first(metadata, ("run",)),
+                tags={key: str(metadata[key]) for key in _TAGS if metadata.get(key) is not None},
+            )
+        )
+    return who.within(run)
 
 
 def model_of(params: Mapping[str, Any], metadata: Mapping[str, Any]) -> str | None:
@@ -84,7 +90,7 @@ def call_end(response: LLMResult) -> CallEnd:
         provider=told.get("model_provider"),
         output=message if message is not None else generation.text if generation is not None else None,
         from_cache=is_langchain_cache_hit(reported, response.llm_output),
-        reported_usd=reported_cost_usd(told, llm_output),
+        reported_usd=_reported_usd(told, llm_output),
     )
 
 
@@ -105,6 +111,11 @@ def text_of(prompt: Any, output: Any) -> str:
     asked = get_buffer_string(prompt) if _is_messages(prompt) else str(prompt)
     answered = output.text if isinstance(output, BaseMessage) else str(output or "")
     return f"{asked}\nAI: {answered}"
+
+
+def _reported_usd(*sources: Mapping[str, Any]) -> Decimal | None:
+    held = [source for source in sources if not _MAY_HOLD_A_COST.isdisjoint(source)]
+    return reported_cost_usd(*held) if held else None
 
 
 def _is_messages(prompt: Any) -> bool:

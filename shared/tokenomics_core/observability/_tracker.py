@@ -18,11 +18,12 @@ from tokenomics_core.observability._billing import outcome_of, was_sent
 from tokenomics_core.protocols import Pricer
 from tokenomics_core.types import Attribution, Cost, Outcome, Source, SpendRecord, Usage
 
-__all__ = ["CallEnd", "CallStart", "CallTracker"]
+__all__ = ["CallEnd", "CallStart", "CallTracker", "in_event_loop"]
 
 _log = logging.getLogger("tokenomics")
 _ZERO = Decimal(0)
 _FROM_CACHE = "answered from a cache"
+_UNKNOWN = Cost(total_usd=None, source="unknown model")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -251,23 +252,29 @@ class CallTracker:
         provider = end.provider or call.provider
         if end.reported_usd is not None and not end.from_cache:
             return Cost(total_usd=end.reported_usd, source="reported by the provider")
-        names = dict.fromkeys(name for name in (end.model, call.model) if name)
-        cost = Cost(total_usd=None, source="unknown model")
-        for name in names:
-            try:
-                cost = self._prices.cost(usage, name, provider, at)
-            except TokenomicsError as error:
-                cost = Cost(total_usd=None, source="unknown model", notes=(str(error),))
-            if cost.is_known:
-                return cost
+        cost = self._price_of(end.model, usage, provider, at)
+        if not cost.is_known and call.model is not None and call.model != end.model:
+            asked = self._price_of(call.model, usage, provider, at)
+            return asked if asked.is_known or end.model is None else cost
         return cost
+
+    def _price_of(self, model: str | None, usage: Usage, provider: str | None, at: datetime) -> Cost:
+        if not model:
+            return _UNKNOWN
+        try:
+            return self._prices.cost(usage, model, provider, at)
+        except TokenomicsError as error:
+            return replace(_UNKNOWN, notes=(str(error),))
+
+
+def in_event_loop() -> bool:
+    """Whether the caller runs inside an event loop."""
+    # Asked for every call that is tracked; `get_running_loop` would raise, which is slower than all the rest.
+    return asyncio._get_running_loop() is not None  # noqa: SLF001 - part of asyncio's documented interface
 
 
 def _current_task() -> asyncio.Task[Any] | None:
-    try:
-        return asyncio.current_task()
-    except RuntimeError:
-        return None
+    return asyncio.current_task() if in_event_loop() else None
 
 
 def _complete(call: CallStart, end: CallEnd) -> Usage:
