@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Callable, Mapping
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 from langchain_core.messages import AIMessage, BaseMessage, get_buffer_string
@@ -88,7 +90,7 @@ def call_end(response: LLMResult) -> CallEnd:
         ),
         model=_answering_model(told, llm_output),
         provider=told.get("model_provider"),
-        output=message if message is not None else generation.text if generation is not None else None,
+        output=_output_of(generation),
         from_cache=is_langchain_cache_hit(reported, response.llm_output),
         reported_usd=_reported_usd(told, llm_output),
     )
@@ -109,8 +111,21 @@ def usage_of_error(error: BaseException) -> CallEnd | None:
 def text_of(prompt: Any, output: Any) -> str:
     """Return prompt and answer as text, for owners who ask to keep them."""
     asked = get_buffer_string(prompt) if _is_messages(prompt) else str(prompt)
-    answered = output.text if isinstance(output, BaseMessage) else str(output or "")
-    return f"{asked}\nAI: {answered}"
+    return f"{asked}\nAI: {output() if callable(output) else output or ''}"
+
+
+def _output_of(generation: Generation | None) -> str | Callable[[], str] | None:
+    if not isinstance(generation, ChatGeneration):
+        return generation.text if generation is not None else None
+    message = generation.message
+    if message.content or getattr(message, "tool_calls", None):
+        return partial(_answer_text, message)
+    return None
+
+
+def _answer_text(message: BaseMessage) -> str:
+    calls = getattr(message, "tool_calls", ())
+    return "".join([message.text, *(f"{call['name']}{json.dumps(call['args'])}" for call in calls)])
 
 
 def _reported_usd(*sources: Mapping[str, Any]) -> Decimal | None:

@@ -208,8 +208,6 @@ class CostCallbackHandler(RunTree):
         end = usage_of_error(error)
         if end is None and response is not None:
             end = call_end(response)
-            if not _says_something(end.output):
-                end.output = None
         if end is not None:
             self._add_content(key, end)
         self._tracker.fail(key, error, end=end)
@@ -233,9 +231,3 @@ class BlockCallbackHandler(CostCallbackHandler):
         RunTree.__init__(self)
         self.report, self._writer = scope.report, scope.writer
         self._watch(scope.tracker, scope.prices, keep_content=scope.keep_content)
-
-
-def _says_something(output: Any) -> bool:
-    if isinstance(output, BaseMessage):
-        return bool(output.content or getattr(output, "tool_calls", None))
-    return bool(output)

@@ -73,7 +73,8 @@ class CallEnd:
         usage: What the provider reported; None where it reported nothing.
         model: The model that answered, where the provider names it.
         provider: The provider, where only the answer tells.
-        output: The answer's text or messages, counted only where no usage is reported.
+        output: The answer's text with the calls of tools in it, or a function that returns it; counted only
+            where no usage is reported.
         from_cache: Whether the answer came from a cache and cost nothing.
         reported_usd: The provider's own figure for the cost; it wins over a computed one.
         outcome: How the call ended.
@@ -299,7 +300,8 @@ def _estimate(call: CallStart, end: CallEnd, usage: Usage, *, needs_input: bool,
         tokens = int(count_tokens(call.prompt, name, provider=call.provider, tools=call.tools))
         usage = replace(usage, input_tokens=tokens, estimated=True)
     if needs_output:
-        tokens = int(count_tokens(end.output, name, provider=call.provider)) if end.output else 0
+        text = end.output() if callable(end.output) else end.output
+        tokens = int(count_tokens(text, name, provider=call.provider)) if text else 0
         # A stream that was cut may have reported the tokens of its first event only.
         usage = replace(usage, output_tokens=max(tokens, usage.output_tokens or 0), estimated=True)
     return usage

@@ -39,7 +39,7 @@ class Attribution:
     tags: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
-        values = (self.user, self.feature, self.project, self.conversation, self.run)
+        values: tuple[object, ...] = (self.user, self.feature, self.project, self.conversation, self.run)
         for value in values:
             if value is not None and not isinstance(value, str):
                 name = _DIMENSIONS[values.index(value)]
