@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -121,9 +122,10 @@ def _signature(value: Any) -> str:
 
 
 def describe_modules() -> list[str]:
-    """Return one line per module of `MODULES`: its name and the first line of its docstring."""
-    return [f"- {name}: {_first_line(import_module(name))}" for name in MODULES]
+    """Return one line per module of `MODULES`: its name and the first sentence of its docstring."""
+    return [f"- {name}: {_first_sentence(import_module(name))}" for name in MODULES]
 
 
-def _first_line(module: ModuleType) -> str:
-    return (inspect.getdoc(module) or "no description").strip().splitlines()[0].strip()
+def _first_sentence(module: ModuleType) -> str:
+    paragraph = (inspect.getdoc(module) or "No description.").strip().split("\n\n")[0]
+    return re.split(r"(?<=[.!?])\s", " ".join(paragraph.split()))[0]

@@ -21,6 +21,7 @@ from examples.provider import (
     ToolCall,
     Turn,
 )
+from examples.provider.counting import count_text_tokens
 from examples.provider.passages import read_prompt, split_sentences, terms_of
 from examples.provider.prompt_cache import PromptCache
 
@@ -141,6 +142,13 @@ def test_a_shallow_reader_never_sees_the_end_of_a_long_context(engine):
     question = "What does str.find return on failure?"
     assert "-1" in engine.answer(ask(question, model="strong")).text
     assert "-1" not in engine.answer(ask(question, model="shallow")).text
+
+
+def test_a_passage_is_read_up_to_the_sentence_that_goes_too_deep(engine):
+    library = {"m.f": "One two three four five six seven. Apples are red fruit of a tree. Pears are green."}
+    assert "red" in engine.answer(ask("Are apples m.f red?", model="shallow", library=library)).text
+    pears = engine.answer(ask("Are pears m.f green?", model="shallow", library=library)).text
+    assert "green" not in pears
 
 
 def test_a_follow_up_is_read_with_the_question_before_it(engine):
@@ -312,6 +320,11 @@ def test_the_engine_reports_reads_from_the_cache(engine):
     assert first.cache_read_tokens == 0
     assert second.cache_read_tokens % 128 == 0
     assert 1024 <= second.cache_read_tokens <= second.input_tokens
+
+
+def test_tokens_are_counted_in_a_real_vocabulary():
+    assert count_text_tokens("hello world, hello") == 4  # "hello", " world", ",", " hello"
+    assert count_text_tokens("") == 0
 
 
 def test_the_engine_serves_real_clients():
