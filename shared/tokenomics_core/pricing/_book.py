@@ -113,18 +113,20 @@ class PriceBook:
         schedule = self._schedules.get((model, provider))
         if schedule is None:
             schedule = self._find(model, provider)
-        if at is not None:
+        if at is not None and at.tzinfo is not UTC:
             at = as_utc(at)
         if isinstance(schedule, NotFound):
             return self._unknown(model, provider, schedule.reason)
-        table = schedule.constant
-        if table is None or usage.service_tier is not None or usage.batch or usage.context:
-            if at is None and not schedule.is_constant:
-                at = as_utc(self._clock())
+        if at is None and not schedule.is_constant:
+            at = as_utc(self._clock())
+        if usage.service_tier is not None or usage.batch or usage.context:
             table = schedule.table(usage, at)
-            if table is None:
-                return self._unknown(model, provider, schedule.why_none(at))
-        return table.cost(usage)
+            cost = table.cost(usage) if table is not None else None
+        elif at is None or schedule.constant is not None:
+            cost = schedule.constant(usage) if schedule.constant is not None else None
+        else:
+            cost = schedule.standard_cost(usage, at)
+        return cost if cost is not None else self._unknown(model, provider, schedule.why_none(at))
 
     def price(
         self,

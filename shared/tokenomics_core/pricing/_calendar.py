@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 
 from tokenomics_core.errors import ConfigurationError
 
@@ -45,6 +45,8 @@ class Window:
 
 
 ALWAYS = Window()
+_FIRST = datetime.min.replace(tzinfo=UTC)
+_LAST = datetime.max.replace(tzinfo=UTC)
 
 
 def _within(now: time, first: time, last: time) -> bool:
@@ -74,6 +76,15 @@ class Calendar:
             at.weekday() if self._by_weekday else 0,
             day if day in self._special else None,
         )
+
+    def span(self, at: datetime) -> tuple[datetime, datetime]:
+        """Return the first instant and the one after the last that surely share a price with this one."""
+        edges = [_FIRST, *self._instants, _LAST]
+        if self._times or self._by_weekday or self._special:
+            start = datetime.combine(at.date(), time(), UTC)
+            edges += [datetime.combine(at.date(), edge, UTC) for edge in self._times]
+            edges += [start, start + timedelta(days=1)]
+        return max(edge for edge in edges if edge <= at), min(edge for edge in edges if edge > at)
 
     def changes_between(self, first: datetime, last: datetime) -> list[datetime]:
         """Return every instant in (first, last] at which a price may change, both in UTC."""

@@ -31,8 +31,10 @@ def ceiling_usd(
         audio: Whether input and output may be audio.
 
     Returns:
-        USD; None where tokens have no price.
+        USD; None where tokens have no price, 0 for a model that charges nothing.
     """
+    if not table.sheet:
+        return Decimal(0)
     known = [
         (unit, rate) for unit, rate in zip(table.units, table.sheet.values(), strict=True) if unit.is_tokens
     ]

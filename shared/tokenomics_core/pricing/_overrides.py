@@ -197,12 +197,11 @@ def _hosted(entry: Mapping[str, Any], where: str) -> dict[str, Decimal]:
     amounts = {key: read_amount(entry[key], f"{where}.{key}") for key in _HOSTING & set(entry)}
 
     def price(speed: str) -> Decimal:
-        return self_hosted_usd_per_mtok(
-            amounts["gpu_hour_usd"],
-            amounts[speed],
-            gpus=amounts.get("gpus", Decimal(1)),
-            utilization=amounts.get("utilization", Decimal(1)),
-        )
+        shared = {key: amounts[key] for key in ("gpus", "utilization") if key in amounts}
+        try:
+            return self_hosted_usd_per_mtok(amounts["gpu_hour_usd"], amounts[speed], **shared)
+        except ConfigurationError as problem:
+            raise ConfigurationError(f"{where}: {problem}; no price was set") from problem
 
     first, second = ("tokens_per_s",) * 2 if has_one else ("input_tokens_per_s", "output_tokens_per_s")
     return {"input": price(first), "output": price(second)}

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
 
 from tokenomics_core.pricing._calendar import ALWAYS, Calendar, Window
 from tokenomics_core.pricing._rates import Rate, Sheet
-from tokenomics_core.pricing._table import Label, Table
-from tokenomics_core.types import Usage
+from tokenomics_core.pricing._table import Table
+from tokenomics_core.pricing._text import Label
+from tokenomics_core.types import Cost, Usage
 
 __all__ = ["BatchRule", "Offer", "Schedule", "Variant", "request_context"]
 
@@ -84,8 +85,14 @@ class _Choice:
     notes: list[str] = field(default_factory=list)
 
 
+_ORDINARY = Usage()
+
+
 class Schedule:
     """All offers of one model, compiled on demand.
+
+    Where the time of a call does not matter (`is_constant`), `constant` prices usages of ordinary requests;
+    it is None where no price is known.
 
     Args:
         model: The model as the price data names it.
@@ -120,14 +127,24 @@ class Schedule:
         windows += [variant.window for offer in offers for variant in offer.variants]
         self._calendar = Calendar([*windows, *([batch_rule.window] if batch_rule else [])])
         self._tables: dict[object, Table | None] = {}
-        self.constant: Table | None = None
-        if self._calendar.is_constant:
-            self.constant = self._compile({}, None)
+        self._standard: tuple[datetime, datetime, Callable[[Usage], Cost]] | None = None
+        self.is_constant = self._calendar.is_constant
+        constant = self._compile({}, None) if self.is_constant else None
+        self.constant: Callable[[Usage], Cost] | None = constant.cost if constant is not None else None
 
-    @property
-    def is_constant(self) -> bool:
-        """Whether the time of a call does not matter."""
-        return self._calendar.is_constant
+    def standard_cost(self, usage: Usage, at: datetime) -> Cost | None:
+        """Price a usage of an ordinary request at a time, which must be in UTC; None where no price is known.
+
+        Calls come mostly at about the same time, so the last prices used are tried before any look-up.
+        """
+        standard = self._standard
+        if standard is not None and standard[0] <= at < standard[1]:
+            return standard[2](usage)
+        table = self.table(_ORDINARY, at)
+        if table is None:
+            return None
+        self._standard = (*self._calendar.span(at), table.cost)
+        return table.cost(usage)
 
     def table(self, usage: Usage, at: datetime | None) -> Table | None:
         """Return the prices for a request at a time, which must be in UTC; None where none is known.

@@ -3,47 +3,38 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import date
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 
 from tokenomics_core.errors import ConfigurationError
-from tokenomics_core.pricing._rates import EXACT, Sheet, as_integer, decimals_of
-from tokenomics_core.pricing._reckoning import LIMIT, Reckoning, reckon
+from tokenomics_core.pricing._rates import Sheet, as_integer, decimals_of
+from tokenomics_core.pricing._reckoning import LIMIT, reckon
+from tokenomics_core.pricing._text import Coefficients, Label, compile_text
 from tokenomics_core.pricing._units import Unit, load_units
 from tokenomics_core.types import Cost, Usage
 
-__all__ = ["Label", "Table"]
+__all__ = ["Table"]
 
-_INPUT_KEYS = (
+_TEXT_KEYS = (
     "input_tokens",
     "cache_read_tokens",
     "cache_write_tokens",
     "cache_write_5m_tokens",
     "cache_write_1h_tokens",
+    "output_tokens",
+    "output_reasoning_tokens",
 )
-_OUTPUT_KEYS = ("output_tokens", "output_reasoning_tokens")
 _POWERS = {10**exponent: exponent for exponent in range(10)}
-
-
-@dataclass(frozen=True, slots=True)
-class Label:
-    """Whose price a table holds and where it came from; see `Cost` for the fields."""
-
-    model: str
-    provider: str | None
-    source: str
-    price_date: date | None = None
-    notes: tuple[str, ...] = ()
 
 
 class Table:
     """A price sheet, compiled.
 
     Every price becomes an integer multiple of `10 ** -scale` USD per single unit, so sums are exact. Counts
-    that are parts of one another (cache reads are input) turn into coefficients: a cache read adds the
-    difference between its price and the input price.
+    that are parts of one another (cache reads are input) are split, so that no token is charged twice.
+
+    `cost(usage)` prices a usage; it raises a ConfigurationError where a part exceeds its whole or an extra
+    is no count.
 
     Args:
         sheet: The rates; every unit must be one of `load_units()`.
@@ -62,9 +53,10 @@ class Table:
         self.guarded, self.own, self.minimum_audio_s = guarded, own, minimum_audio_s
         known = load_units()
         self.units: list[Unit] = [known[key] for key in sheet]
+        self.has_1h = "cache_write_1h_tokens" in sheet
         self._order_parts()
         self._scale_prices()
-        self._compile_text()
+        self.cost: Callable[[Usage], Cost] = self._compile_text()
 
     def _order_parts(self) -> None:
         counted = [index for index, unit in enumerate(self.units) if unit.key != "requests"]
@@ -98,28 +90,32 @@ class Table:
             for probe in probes
         ]
 
-    def _compile_text(self) -> None:
-        keys = list(self.sheet)
-        self._has_read = "cache_read_tokens" in keys
-        self._has_write = "cache_write_tokens" in keys
-        self._has_reasoning = "output_reasoning_tokens" in keys
-        self.has_1h = "cache_write_1h_tokens" in keys
-        self._is_text = "input_tokens" in keys and "output_tokens" in keys
-        if not self._is_text:
-            return
-        positions = [
-            [keys.index(key) if key in keys else None for key in wanted]
-            for wanted in (_INPUT_KEYS, _OUTPUT_KEYS)
-        ]
-        fee_at = keys.index("requests") if "requests" in keys else None
-        self._text_rows = [
-            (
-                [self._coefficient(row, at) for at in positions[0]],
-                [self._coefficient(row, at) for at in positions[1]],
-                0 if fee_at is None else (row[fee_at] or 0),
+    def _compile_text(self) -> Callable[[Usage], Cost]:
+        sheet, keys = self.sheet, list(self.sheet)
+        if "input_tokens" not in sheet or "output_tokens" not in sheet:
+            return self._cost_in_general
+        wanted = [keys.index(key) if key in sheet else None for key in (*_TEXT_KEYS, "requests")]
+        fee_at = wanted.pop()
+        rows = [
+            Coefficients(
+                [self._coefficient(row, at) for at in wanted], 0 if fee_at is None else row[fee_at] or 0
             )
             for row in self.rows
         ]
+        return compile_text(
+            rows,
+            self.thresholds,
+            self.quantum_usd,
+            self.label,
+            counted=(
+                "cache_read_tokens" in sheet,
+                "cache_write_tokens" in sheet,
+                "output_reasoning_tokens" in sheet,
+            ),
+            limit=LIMIT,
+            hour_note=None if self.has_1h else self.hour_note(),
+            in_general=self._cost_in_general,
+        )
 
     def _coefficient(self, row: Sequence[int | None], at: int | None) -> int:
         """Return what one more of a unit adds where the counts that include it stay as they are."""
@@ -139,64 +135,17 @@ class Table:
         """Return the integer prices where the whole input has this many tokens."""
         return self.rows[bisect_left(self.thresholds, input_tokens)]
 
-    def cost(self, usage: Usage) -> Cost:
-        """Price a usage.
-
-        Raises:
-            ConfigurationError: A part exceeds its whole, or an extra is no count.
-        """
-        i, o = usage.input_tokens, usage.output_tokens
-        if (
-            i is None
-            or o is None
-            or not self._is_text
-            or usage.extras
-            or usage.input_audio_tokens
-            or usage.output_audio_tokens
-            or usage.cache_read_audio_tokens
-        ):
-            return self._cost_in_general(usage)
-        read = usage.cache_read_tokens or 0
-        write = usage.cache_write_tokens or 0
-        hour = usage.cache_write_1h_tokens or 0
-        reasoning = usage.reasoning_tokens or 0
-        if read * self._has_read + write * self._has_write > i or reasoning * self._has_reasoning > o:
-            return self._cost_in_general(usage)
-        ins, outs, fee = self._text_rows[bisect_left(self.thresholds, i) if self.thresholds else 0]
-        input_units = i * ins[0] + read * ins[1] + write * ins[2] + hour * ins[4]
-        if usage.cache_write_5m_tokens:
-            input_units += usage.cache_write_5m_tokens * ins[3]
-        output_units = o * outs[0] + reasoning * outs[1]
-        total_units = input_units + output_units + fee
-        if total_units >= LIMIT:
-            return self._cost_in_general(usage)
-        label, quantum = self.label, self.quantum_usd
-        multiply = EXACT.multiply
-        return Cost(
-            total_usd=multiply(total_units, quantum),
-            input_usd=multiply(input_units, quantum),
-            output_usd=multiply(output_units, quantum),
-            model=label.model,
-            provider=label.provider,
-            source=label.source,
-            price_date=label.price_date,
-            estimated=usage.estimated,
-            notes=label.notes if self.has_1h or not hour else (*label.notes, self.hour_note()),
-        )
-
     def hour_note(self) -> str:
         """Say what a cache write for an hour was charged as where it has no price of its own."""
-        charged_as = "other cache writes" if self._has_write else "plain input"
+        charged_as = "other cache writes" if "cache_write_tokens" in self.sheet else "plain input"
         return f"no price for cache writes that live an hour; charged as {charged_as}"
 
     def _cost_in_general(self, usage: Usage) -> Cost:
-        try:
-            return self._labelled(reckon(self, usage), usage)
-        except ConfigurationError as problem:
-            raise ConfigurationError(f"{self.label.model}: {problem}; nothing was priced") from problem
-
-    def _labelled(self, reckoning: Reckoning, usage: Usage) -> Cost:
         label = self.label
+        try:
+            reckoning = reckon(self, usage)
+        except ConfigurationError as problem:
+            raise ConfigurationError(f"{label.model}: {problem}; nothing was priced") from problem
         return Cost(
             total_usd=reckoning.total_usd,
             input_usd=reckoning.input_usd,

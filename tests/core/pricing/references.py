@@ -74,7 +74,13 @@ def random_tokens(rng: Random) -> dict[str, int]:
 def random_extras(rng: Random, priced: set[str]) -> dict[str, int | float | Decimal]:
     """Further billed units, mostly ones that the model has a price for."""
     extras: dict[str, int | float | Decimal] = {}
-    for name in ("web_searches", "storage_searches", "input_text_messages", "input_characters", "input_pixels"):
+    for name in (
+        "web_searches",
+        "storage_searches",
+        "input_text_messages",
+        "input_characters",
+        "input_pixels",
+    ):
         if rng.random() < (0.6 if name in priced else 0.03):
             extras[name] = rng.randrange(5000)
     if rng.random() < (0.8 if "input_document_pages" in priced else 0.03):

@@ -24,7 +24,7 @@ tokens = st.integers(min_value=0, max_value=10**9)
 
 @given(
     sheet=st.fixed_dictionaries(
-        {kind: prices for kind in ("input", "output", "cache_read", "cache_write", "cache_write_1h", "reasoning")}
+        dict.fromkeys(("input", "output", "cache_read", "cache_write", "cache_write_1h", "reasoning"), prices)
     ),
     long=st.tuples(st.integers(min_value=1, max_value=10**6), prices, prices),
     fee=prices,
@@ -219,7 +219,10 @@ def test_cached_audio_that_nobody_counted_is_assumed_least_and_marked() -> None:
             Usage(input_tokens=100, output_tokens=0, cache_read_tokens=500),
             "input_tokens=100 is less than its parts: cache_read_tokens=500; nothing was priced",
         ),
-        (Usage(input_tokens=1, output_tokens=1, extras={"web_searches": -1}), "web_searches must be a finite"),
+        (
+            Usage(input_tokens=1, output_tokens=1, extras={"web_searches": -1}),
+            "web_searches must be a finite",
+        ),
         (Usage(input_tokens=1, output_tokens=1, extras={"web_searches": float("nan")}), "not nan"),
         (Usage(input_tokens=1, output_tokens=1, extras={"web_searches": True}), "not True"),
         (Usage(input_tokens=1, output_tokens=1, extras={"input_tokens": 2}), "the usage says 1"),
@@ -279,7 +282,9 @@ def test_wrong_settings_are_refused_and_quoted(settings: dict[str, Any], message
 
 
 def test_an_alias_names_the_model_behind_a_deployment() -> None:
-    book = PriceBook(aliases={"Prod-Chat": "gpt-4o", "quick": "groq:llama-3.3-70b-versatile"}, clock=lambda: NOON)
+    book = PriceBook(
+        aliases={"Prod-Chat": "gpt-4o", "quick": "groq:llama-3.3-70b-versatile"}, clock=lambda: NOON
+    )
     usage = Usage(input_tokens=1000, output_tokens=500)
     for name, hint in (("prod-chat", None), ("azure/prod-chat", None), ("prod-chat", "azure")):
         cost = book.cost(usage, name, hint)

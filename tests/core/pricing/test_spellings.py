@@ -71,9 +71,7 @@ def _shown(amount: Decimal | None) -> str:
 
 def _rates_by_id(provider: str, model: str) -> dict[str, Rate]:
     """Look a price up by the model's own id, in the list of its provider or, for Azure, of OpenAI."""
-    by_id = {
-        (entry.id, listed.id): listed for entry in get_snapshot().providers for listed in entry.models
-    }
+    by_id = {(entry.id, listed.id): listed for entry in get_snapshot().providers for listed in entry.models}
     listed = by_id.get((provider, model)) or by_id["openai", model]
     book = PriceBook(overlay=False)
     price = book.price(listed.id, provider if (provider, model) in by_id else "openai", AT)
