@@ -66,7 +66,7 @@ def test_any_table_is_one_well_formed_element_of_known_parts(table):
     assert {name for element in root.iter() for name in element.attrib} <= ATTRIBUTES
 
 
-@given(hostile)
+@given(hostile.map(lambda text: f"x{text}"))
 def test_text_stays_text_wherever_it_stands(text):
     def cell(kind: str) -> Cell:
         return Cell(text, note=text, hint=text)
@@ -89,8 +89,6 @@ def test_text_stays_text_wherever_it_stands(text):
         footer=Row(tuple(Cell("x", note="x", hint="x") for _ in range(3))),
         notices=(Notice("x"),),
     )
-    if not text:
-        return
     seen, expected = _Reader(to_html(table)), _Reader(to_html(harmless))
     assert [tag for tag, _ in seen.elements] == [tag for tag, _ in expected.elements]
     for (_, attributes), (_, wanted) in zip(seen.elements, expected.elements, strict=True):

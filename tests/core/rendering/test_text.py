@@ -11,7 +11,7 @@ from rich.cells import cell_len
 
 from tests.core.rendering.tables import small_table, tables
 from tokenomics_core.errors import ConfigurationError
-from tokenomics_core.rendering import Bar, BarPart, Cell, Column, Group, Row, Table, to_text
+from tokenomics_core.rendering import Bar, BarPart, Cell, Column, Group, Notice, Row, Table, to_text
 from tokenomics_core.rendering._format import display_width
 
 readable = st.text(st.characters(categories=("Lu", "Ll", "Nd", "Zs", "Po"), max_codepoint=0x2FF), max_size=60)
@@ -104,6 +104,13 @@ def test_a_bar_is_as_long_as_its_share_and_nothing_vanishes(parts, drawn):
         groups=(Group("", (Row((Cell("n"), Cell(Bar(parts)))),)),),
     )
     assert to_text(table).splitlines()[-1].split() == ["n", *filter(None, [drawn])]
+
+
+@given(st.lists(st.text("abcde", min_size=1, max_size=30), min_size=1), st.integers(20, 60))
+def test_no_word_of_a_notice_is_lost_however_narrow_it_is(words, width):
+    table = Table(title="", columns=(Column(title=""),), notices=(Notice(" ".join(words)),))
+    lines = [line[2:] for line in to_text(table, width).splitlines() if line]
+    assert "".join(lines).replace(" ", "") == "".join(words)
 
 
 def test_a_long_notice_is_wrapped_under_itself():
