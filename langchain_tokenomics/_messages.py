@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from functools import partial
 from typing import Any
 
 from langchain_core.messages import AIMessage, BaseMessage, get_buffer_string
 from langchain_core.outputs import ChatGeneration, Generation, LLMResult
 
 from tokenomics_core.observability import CallEnd
-from tokenomics_core.types import Attribution
+from tokenomics_core.pricing import is_known_provider
+from tokenomics_core.types import Attribution, current_attribution
 from tokenomics_core.usage import (
     is_langchain_cache_hit,
     reported_cost_usd,
@@ -17,30 +21,43 @@ from tokenomics_core.usage import (
     usage_from_raw,
 )
 
-__all__ = ["attribution_of", "call_end", "model_of", "shares_a_bill", "text_of", "usage_of_error"]
+__all__ = [
+    "attribution_of",
+    "call_end",
+    "model_of",
+    "provider_of",
+    "shares_a_bill",
+    "text_of",
+    "usage_of_error",
+]
 
 _USER = ("user_id", "user")
 _CONVERSATION = ("conversation_id", "conversation", "thread_id", "session_id")
 _TAGS = ("user_tier",)
+_KNOWN = frozenset({*_USER, "feature", "project", *_CONVERSATION, "run", *_TAGS})
+_MAY_HOLD_A_COST = frozenset({"_hidden_params", "cost", "headers", "response_cost", "token_usage", "usage"})
 _NOTHING: Mapping[str, Any] = {}
 
 
-def attribution_of(metadata: Mapping[str, Any] | None) -> Attribution:
-    """Read who a call is for from a config's metadata.
+def attribution_of(metadata: Mapping[str, Any], run: str) -> Attribution:
+    """Read who a call is for: the attribution in force, and over it what a config's metadata says.
 
     Known keys: `user_id` or `user`, `feature`, `project`, `conversation_id` (or `thread_id`, `session_id`),
-    `run`, and the tag `user_tier`.
+    `run`, and the tag `user_tier`. Where nobody names the run it is `run`.
     """
-    if not metadata:
-        return Attribution()
-    return Attribution(
-        user=_first(metadata, _USER),
-        feature=_first(metadata, ("feature",)),
-        project=_first(metadata, ("project",)),
-        conversation=_first(metadata, _CONVERSATION),
-        run=_first(metadata, ("run",)),
-        tags={key: str(metadata[key]) for key in _TAGS if metadata.get(key) is not None},
-    )
+    who = current_attribution()
+    if not _KNOWN.isdisjoint(metadata):
+        who = who.merge(
+            Attribution(
+                user=_first(metadata, _USER),
+                feature=_first(metadata, ("feature",)),
+                project=_first(metadata, ("project",)),
+                conversation=_first(metadata, _CONVERSATION),
+                run=_first(metadata, ("run",)),
+                tags={key: str(metadata[key]) for key in _TAGS if metadata.get(key) is not None},
+            )
+        )
+    return who.within(run)
 
 
 def model_of(params: Mapping[str, Any], metadata: Mapping[str, Any]) -> str | None:
@@ -49,6 +66,12 @@ def model_of(params: Mapping[str, Any], metadata: Mapping[str, Any]) -> str | No
         if isinstance(name, str) and name:
             return name
     return None
+
+
+def provider_of(metadata: Mapping[str, Any]) -> str | None:
+    """Name the provider, where LangChain knows it and has not made the name up from a class."""
+    name = metadata.get("ls_provider")
+    return name if isinstance(name, str) and is_known_provider(name) else None
 
 
 def call_end(response: LLMResult) -> CallEnd:
@@ -67,9 +90,9 @@ def call_end(response: LLMResult) -> CallEnd:
         ),
         model=_answering_model(told, llm_output),
         provider=told.get("model_provider"),
-        output=message if message is not None else generation.text if generation is not None else None,
+        output=_output_of(generation),
         from_cache=is_langchain_cache_hit(reported, response.llm_output),
-        reported_usd=reported_cost_usd(told, llm_output),
+        reported_usd=_reported_usd(told, llm_output),
     )
 
 
@@ -88,8 +111,26 @@ def usage_of_error(error: BaseException) -> CallEnd | None:
 def text_of(prompt: Any, output: Any) -> str:
     """Return prompt and answer as text, for owners who ask to keep them."""
     asked = get_buffer_string(prompt) if _is_messages(prompt) else str(prompt)
-    answered = output.text if isinstance(output, BaseMessage) else str(output or "")
-    return f"{asked}\nAI: {answered}"
+    return f"{asked}\nAI: {output() if callable(output) else output or ''}"
+
+
+def _output_of(generation: Generation | None) -> str | Callable[[], str] | None:
+    if not isinstance(generation, ChatGeneration):
+        return generation.text if generation is not None else None
+    message = generation.message
+    if message.content or getattr(message, "tool_calls", None):
+        return partial(_answer_text, message)
+    return None
+
+
+def _answer_text(message: BaseMessage) -> str:
+    calls = getattr(message, "tool_calls", ())
+    return "".join([message.text, *(f"{call['name']}{json.dumps(call['args'])}" for call in calls)])
+
+
+def _reported_usd(*sources: Mapping[str, Any]) -> Decimal | None:
+    held = [source for source in sources if not _MAY_HOLD_A_COST.isdisjoint(source)]
+    return reported_cost_usd(*held) if held else None
 
 
 def _is_messages(prompt: Any) -> bool:

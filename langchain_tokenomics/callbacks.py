@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -15,6 +14,7 @@ from langchain_tokenomics._messages import (
     attribution_of,
     call_end,
     model_of,
+    provider_of,
     shares_a_bill,
     text_of,
     usage_of_error,
@@ -27,10 +27,11 @@ from tokenomics_core.observability import (
     CostReport,
     CostScope,
     LedgerWriter,
+    in_event_loop,
 )
 from tokenomics_core.pricing import PriceBook, default_price_book
 from tokenomics_core.protocols import Ledger, Pricer
-from tokenomics_core.types import Attribution, SpendRecord, current_attribution
+from tokenomics_core.types import SpendRecord
 
 __all__ = ["BlockCallbackHandler", "CostCallbackHandler"]
 
@@ -153,10 +154,10 @@ class CostCallbackHandler(RunTree):
     ) -> None:
         params = kwargs.get("invocation_params") or {}
         known = metadata or {}
-        model, provider = model_of(params, known), known.get("ls_provider")
+        model, provider = model_of(params, known), provider_of(known)
         if self.raise_error and isinstance(self._prices, PriceBook) and model is not None:
             self._prices.price(model, provider)
-        batch = kwargs.get("batch_size", 1) > 1
+        batch = kwargs.get("batch_size", 1) > 1 and not in_event_loop()
         self._guarded(
             self._open, operation, prompt, run_id, parent_run_id, known, params, model, provider, batch
         )
@@ -174,21 +175,22 @@ class CostCallbackHandler(RunTree):
         batch: bool,
     ) -> None:
         root = self.root_of(run_id, parent_run_id).hex
-        who = Attribution(run=root).merge(current_attribution()).merge(attribution_of(metadata))
         tier = params.get("service_tier")
         self._tracker.start(
             CallStart(
                 key=run_id.hex,
                 model=model,
                 provider=provider,
-                attribution=who,
+                attribution=attribution_of(metadata, root),
                 prompt=prompt,
                 tools=params.get("tools"),
                 operation=operation,
                 source="batch" if metadata.get("batch") is True else "model",
                 service_tier=tier if tier in _TIERS else None,
+                # A text model's start is told by a task of its own, and its cancellation is told too.
+                owned=operation == "chat",
                 group=root,
-                batch=str(threading.get_ident()) if batch and not _in_event_loop() else None,
+                batch=str(threading.get_ident()) if batch else None,
             )
         )
 
@@ -206,8 +208,6 @@ class CostCallbackHandler(RunTree):
         end = usage_of_error(error)
         if end is None and response is not None:
             end = call_end(response)
-            if not _says_something(end.output):
-                end.output = None
         if end is not None:
             self._add_content(key, end)
         self._tracker.fail(key, error, end=end)
@@ -231,17 +231,3 @@ class BlockCallbackHandler(CostCallbackHandler):
         RunTree.__init__(self)
         self.report, self._writer = scope.report, scope.writer
         self._watch(scope.tracker, scope.prices, keep_content=scope.keep_content)
-
-
-def _in_event_loop() -> bool:
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return False
-    return True
-
-
-def _says_something(output: Any) -> bool:
-    if isinstance(output, BaseMessage):
-        return bool(output.content or getattr(output, "tool_calls", None))
-    return bool(output)

@@ -11,7 +11,11 @@ from importlib.util import find_spec
 
 from tokenomics_core.errors import MissingExtraError
 
-if find_spec("llama_index") is None or find_spec("llama_index.core") is None:
+try:
+    is_installed = find_spec("llama_index.core") is not None
+except ModuleNotFoundError:
+    is_installed = False
+if not is_installed:
     raise MissingExtraError("llama-index-core", "llama-index")
 
 from llama_index_tokenomics.tracking import CostTracking, install_cost_tracking, track_cost

@@ -11,6 +11,7 @@ from typing import Any
 
 from llama_index_tokenomics._responses import Response, content_of, delta_of, has_usage, text_of
 from tokenomics_core.observability import CallEnd, CallStart, CallTracker
+from tokenomics_core.protocols import Ledger
 
 __all__ = ["CallBook", "OpenCall", "Sink"]
 
@@ -26,12 +27,14 @@ class Sink:
         stream_usage: Whether streams are asked to report usage.
         embeddings: Whether embedding calls are recorded.
         keep_content: Whether prompts and answers are kept.
+        ledger: The ledger that an installed sink writes to.
     """
 
     tracker: CallTracker
     stream_usage: bool = True
     embeddings: bool = False
     keep_content: bool = False
+    ledger: Ledger | None = None
 
 
 @dataclass(slots=True, eq=False)

@@ -25,15 +25,23 @@ from llama_index_instrumentation.dispatcher import Dispatcher
 from llama_index_tokenomics._calls import CallBook, OpenCall, Sink
 from llama_index_tokenomics._ends import read_end
 from llama_index_tokenomics._events import EventListener, SpanListener
-from llama_index_tokenomics._models import Kind, cache_lifetimes, kind_of, provider_of, service_tier_of
+from llama_index_tokenomics._models import (
+    Kind,
+    cache_lifetimes,
+    inner_name_of,
+    kind_of,
+    provider_of,
+    service_tier_of,
+)
 from llama_index_tokenomics._responses import attribution_of, model_of
 from llama_index_tokenomics._spans import Span, SpanTree
 from llama_index_tokenomics._stream_usage import StreamUsage
 from tokenomics_core.observability import CallEnd, CallStart, CostScope, current_scope, is_metered
+from tokenomics_core.protocols import Ledger
 from tokenomics_core.tokens import count_tokens
 from tokenomics_core.types import Attribution, Usage, current_attribution
 
-__all__ = ["Meter"]
+__all__ = ["Meter", "sink_of"]
 
 _log = logging.getLogger("tokenomics")
 _RUN_ID = "llamaindex.run_id"
@@ -148,7 +156,7 @@ class Meter:
         provider = provider_of(model)
         start = CallStart(
             key=span.id if span is not None and span.is_model else event.id_,
-            model=model_of(model_dict),
+            model=model_of(model_dict) or (inner_name_of(model) if kind.is_langchain else None),
             provider=provider,
             attribution=_attribution(span, event.tags),
             prompt=prompt,
@@ -193,8 +201,12 @@ class Meter:
 
     def _sinks(self, kind: Kind = _ANYTHING) -> tuple[Sink, ...]:
         scope = current_scope()
-        if scope is None or (kind.is_langchain and is_metered("langchain")):
+        if scope is None:
             return self._installed
+        if kind.is_langchain and is_metered("langchain"):
+            # The block hears of this call from LangChain, and so do the ledgers that it writes to.
+            ledgers = _ledgers_of(scope)
+            return tuple(sink for sink in self._installed if sink.ledger not in ledgers)
         return (scope.listener("llama_index", sink_of), *self._installed)
 
     def _embedding_sinks(self) -> list[Sink]:
@@ -218,6 +230,15 @@ class Meter:
 def sink_of(scope: CostScope) -> Sink:
     """Make the sink of a block that was opened without options for LlamaIndex."""
     return Sink(scope.tracker, keep_content=scope.keep_content)
+
+
+def _ledgers_of(scope: CostScope | None) -> list[Ledger]:
+    found = []
+    while scope is not None:
+        if scope.writer is not None:
+            found.append(scope.writer.ledger)
+        scope = scope.parent
+    return found
 
 
 def _attribution(span: Span | None, tags: Mapping[str, Any]) -> Attribution:

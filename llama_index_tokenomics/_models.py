@@ -10,7 +10,7 @@ from typing import Any
 from llama_index.core.base.llms.types import CachePoint, ChatMessage
 from llama_index.core.llms.structured_llm import StructuredLLM
 
-__all__ = ["Kind", "cache_lifetimes", "kind_of", "provider_of", "service_tier_of"]
+__all__ = ["Kind", "cache_lifetimes", "inner_name_of", "kind_of", "provider_of", "service_tier_of"]
 
 _TIERS = frozenset({"flex", "priority", "fast"})
 _NO_SETTINGS: Mapping[str, Any] = {}
@@ -99,6 +99,16 @@ def provider_of(model: object) -> str | None:
     named = next((name for host, name in _HOSTS.items() if host in base), None)
     # The client for OpenAI that speaks to an unknown address speaks to anyone.
     return named or (None if kind.provider == "openai" else kind.provider)
+
+
+def inner_name_of(model: object) -> str | None:
+    """Name the LangChain model that a LlamaIndex model hands its calls to; LlamaIndex knows but a few."""
+    inner = getattr(model, "llm", None)
+    for key in ("model_name", "model", "model_id"):
+        name = getattr(inner, key, None)
+        if isinstance(name, str) and name:
+            return name
+    return None
 
 
 def service_tier_of(model: object, call: Mapping[str, Any]) -> str | None:

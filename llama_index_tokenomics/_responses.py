@@ -9,6 +9,7 @@ from llama_index.core.base.llms.types import (
     ChatMessage,
     ChatResponse,
     CompletionResponse,
+    LLMMetadata,
     TextBlock,
     ThinkingBlock,
     ToolCallBlock,
@@ -28,6 +29,7 @@ __all__ = [
 
 Response = ChatResponse | CompletionResponse
 
+_UNNAMED = LLMMetadata().model_name
 _USER = ("user_id", "user")
 _CONVERSATION = ("conversation_id", "conversation", "thread_id", "session_id")
 _TAGS = ("user_tier",)
@@ -55,7 +57,7 @@ def model_of(model_dict: Mapping[str, Any]) -> str | None:
     """Name the model that is asked for; the key depends on LlamaIndex's version."""
     for key in ("model_name", "model"):
         name = model_dict.get(key)
-        if isinstance(name, str) and name and name != "unknown":
+        if isinstance(name, str) and name and name != _UNNAMED:
             return name
     return None
 

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
 from llama_index_instrumentation import root_dispatcher
 
 from llama_index_tokenomics._calls import Sink
-from llama_index_tokenomics._meter import Meter
+from llama_index_tokenomics._meter import Meter, sink_of
 from tokenomics_core import observability
-from tokenomics_core.observability import CallTracker, CostReport, LedgerWriter, announce_meter, current_scope
+from tokenomics_core.observability import (
+    CallTracker,
+    CostReport,
+    CostScope,
+    LedgerWriter,
+    announce_meter,
+    current_scope,
+)
 from tokenomics_core.pricing import PriceBook, default_price_book
 from tokenomics_core.protocols import Ledger, Pricer
 
@@ -53,19 +61,18 @@ class track_cost(observability.track_cost):  # noqa: N801 - reads as a function:
         embeddings: bool = False,
     ) -> None:
         super().__init__(title=title, ledger=ledger, prices=prices, live=live, keep_content=keep_content)
-        self._options = {
-            "stream_usage": stream_usage,
-            "embeddings": embeddings,
-            "keep_content": keep_content,
-        }
+        self._stream_usage, self._embeddings = stream_usage, embeddings
 
     def __enter__(self) -> CostReport:
         _METER.attach(root_dispatcher)
         report = super().__enter__()
         scope = current_scope()
         if scope is not None:
-            scope.listener("llama_index", lambda block: Sink(block.tracker, **self._options))
+            scope.listener("llama_index", self._sink)
         return report
+
+    def _sink(self, scope: CostScope) -> Sink:
+        return replace(sink_of(scope), stream_usage=self._stream_usage, embeddings=self._embeddings)
 
 
 class CostTracking:
@@ -91,7 +98,11 @@ class CostTracking:
         self._writer = LedgerWriter(ledger)
         self._tracker = CallTracker(self._writer.write, prices=prices)
         self._sink = Sink(
-            self._tracker, stream_usage=stream_usage, embeddings=embeddings, keep_content=keep_content
+            self._tracker,
+            stream_usage=stream_usage,
+            embeddings=embeddings,
+            keep_content=keep_content,
+            ledger=ledger,
         )
         _METER.attach(root_dispatcher)
         _METER.install(self._sink)

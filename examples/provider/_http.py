@@ -66,6 +66,7 @@ class _Handler(BaseHTTPRequestHandler):
     server_version = "loopback-provider"
     disable_nagle_algorithm = True
     server: Server
+    _begun = False
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  # base class's signature
         """Log nothing."""
@@ -82,18 +83,30 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         path = urlsplit(self.path).path
-        raw = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        wire = _WIRES.get(path, CHAT)
+        self._begun = False
         try:
-            self._serve(path, raw)
+            self._serve(path, self._body())
         except ProviderError as error:
-            self._send_json(error.status, wire.error(error))
+            self._refuse(path, error)
         except ConnectionError:
             self.close_connection = True
         except Exception as error:  # noqa: BLE001  # the engine is foreign code; its caller gets a 500
             self.server.provider.errors.append(error)
-            failure = ProviderError(500, f"the engine raised {error!r}", kind="server_error")
-            self._send_json(500, wire.error(failure))
+            self._refuse(path, ProviderError(500, f"the engine raised {error!r}", kind="server_error"))
+
+    def _body(self) -> bytes:
+        length = self.headers.get("Content-Length")
+        if length is None:
+            self.close_connection = True  # what follows cannot be told from the next request
+            raise ProviderError(411, "A Content-Length header is needed.")
+        return self.rfile.read(int(length))
+
+    def _refuse(self, path: str, error: ProviderError) -> None:
+        """Send an error, or hang up where an answer has begun."""
+        if self._begun:
+            self.close_connection = True
+        else:
+            self._send_json(error.status, _WIRES.get(path, CHAT).error(error))
 
     def _serve(self, path: str, raw: bytes) -> None:
         provider = self.server.provider
@@ -209,6 +222,7 @@ class _Handler(BaseHTTPRequestHandler):
         """Send the status and the headers that every answer has."""
         provider = self.server.provider
         uid = provider.stamp().uid
+        self._begun = True
         self.send_response(status)
         self.send_header("x-request-id", f"req_{uid}")
         self.send_header("request-id", f"req_{uid}")

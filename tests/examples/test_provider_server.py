@@ -20,6 +20,7 @@ from examples.provider import (
     ProviderUsage,
     ScriptedEngine,
     Stall,
+    ToolCall,
 )
 
 ASK = [{"role": "user", "content": "hello?"}]
@@ -123,6 +124,24 @@ def test_nothing_of_a_closed_server_is_left(provider, client):
     with pytest.raises(openai.APIConnectionError):
         _ask(client)
     assert not [thread for thread in threading.enumerate() if thread.name == "loopback-provider"]
+
+
+def test_an_answer_that_breaks_while_it_is_written_hangs_up(provider, client):
+    broken = ProviderAnswer(text="so", tool_calls=(ToolCall(name="add", arguments="{no json"),))
+    provider.engine.always(broken)
+    with anthropic.Anthropic(base_url=provider.url, api_key="unused", max_retries=0) as claude:
+        stream = claude.messages.create(model="small", max_tokens=9, messages=ASK, stream=True)
+        with pytest.raises(httpx.RemoteProtocolError):
+            list(stream)
+    assert [type(error).__name__ for error in provider.errors] == ["JSONDecodeError"]
+    provider.engine.always(ANSWER)
+    assert _ask(client) == "one two three"
+
+
+def test_a_body_of_unknown_length_is_refused(provider):
+    answer = httpx.post(f"{provider.openai_url}/chat/completions", content=iter([b"{}"]))
+    assert answer.status_code == 411
+    assert provider.count() == 0
 
 
 # --- failing

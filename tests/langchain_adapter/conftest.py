@@ -38,5 +38,5 @@ class World:
 @pytest.fixture
 def world():
     engine = ScriptedEngine()
-    with LoopbackProvider(engine) as provider:
+    with LoopbackProvider(engine, keep_alive=False) as provider:
         yield World(provider, engine)

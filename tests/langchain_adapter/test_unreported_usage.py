@@ -6,6 +6,7 @@ import gc
 import pytest
 import tiktoken
 from langchain_core.language_models.llms import BaseLLM
+from langchain_core.messages import HumanMessage
 from langchain_core.outputs import Generation, LLMResult
 from langchain_openai import ChatOpenAI
 
@@ -218,7 +219,7 @@ def test_a_failing_prompt_does_not_hide_what_its_sibling_cost(world):
         ProviderError(400, "no"),
     )
     with track_cost() as report, pytest.raises(Exception, match="no"):
-        world.openai().generate([[("human", "good")], [("human", "bad")], [("human", "never sent")]])
+        world.openai().generate([[HumanMessage(text)] for text in ("good", "bad", "never sent")])
     (record,) = report.calls
     assert record.estimated
     assert record.usage.input_tokens == counted("good") + 7

@@ -36,30 +36,25 @@ class World:
 
     def like(self, model="gpt-4o", **settings):
         """Return the client for OpenAI-compatible servers."""
-        settings = {"is_chat_model": True, "is_function_calling_model": True, "max_retries": 0, **settings}
-        return self._kept(
-            OpenAILike(model=model, api_base=self.provider.openai_url, api_key="unused", **settings)
-        )
+        told = {"is_chat_model": True, "is_function_calling_model": True, **self._openai(), **settings}
+        return self._kept(OpenAILike(model=model, **told))
 
     def openai(self, model="gpt-4o", **settings):
-        settings = {"max_retries": 0, **settings}
-        return self._kept(
-            OpenAI(model=model, api_base=self.provider.openai_url, api_key="unused", **settings)
-        )
+        return self._kept(OpenAI(model=model, **{**self._openai(), **settings}))
 
     def responses(self, model="gpt-5", **settings):
-        settings = {"max_retries": 0, **settings}
-        return self._kept(
-            OpenAIResponses(model=model, api_base=self.provider.openai_url, api_key="unused", **settings)
-        )
+        return self._kept(OpenAIResponses(model=model, **{**self._openai(), **settings}))
 
     def anthropic(self, model="claude-haiku-4-5", **settings):
-        settings = {"max_retries": 0, **settings}
-        return self._kept(Anthropic(model=model, base_url=self.provider.url, api_key="unused", **settings))
+        told = {"base_url": self.provider.url, "api_key": "unused", "max_retries": 0, **settings}
+        return self._kept(Anthropic(model=model, **told))
 
     def embedding(self):
         client = OpenAIClient(base_url=self.provider.openai_url, api_key="unused", max_retries=0)
         return self._kept(LoopbackEmbedding(client))
+
+    def _openai(self):
+        return {"api_base": self.provider.openai_url, "api_key": "unused", "max_retries": 0}
 
     def _kept(self, model):
         self.clients.append(model)

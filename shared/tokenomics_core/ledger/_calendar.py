@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from tokenomics_core.errors import ConfigurationError
 
-__all__ = ["Bucket", "Calendar", "from_us", "to_us", "zone_named"]
+__all__ = ["Bucket", "Calendar", "from_us", "start_of_day", "to_us", "zone_named"]
 
 Bucket = Literal["hour", "day", "week", "month"]
 
@@ -42,6 +42,15 @@ def zone_named(name: str) -> tzinfo:
         raise ConfigurationError(
             f"timezone must be an IANA name such as 'Europe/Berlin', not {name!r}"
         ) from error
+
+
+def start_of_day(day: date, timezone: str = "UTC") -> datetime:
+    """Return the first instant of a day in a zone, for use as `since` or `until`.
+
+    Raises:
+        ConfigurationError: No zone has that name.
+    """
+    return from_us(to_us(datetime.combine(day, time(), zone_named(timezone))))
 
 
 class Calendar:

@@ -9,7 +9,7 @@ from tokenomics_core.observability._scope import (
     is_metered,
     track_cost,
 )
-from tokenomics_core.observability._tracker import CallEnd, CallStart, CallTracker
+from tokenomics_core.observability._tracker import CallEnd, CallStart, CallTracker, in_event_loop
 
 __all__ = [
     "CallEnd",
@@ -21,6 +21,7 @@ __all__ = [
     "LedgerWriter",
     "announce_meter",
     "current_scope",
+    "in_event_loop",
     "is_metered",
     "track_cost",
 ]

@@ -6,10 +6,12 @@ import statistics
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
 from tokenomics_core.errors import ConfigurationError, TokenomicsError
+from tokenomics_core.observability._price_data import PriceData
 from tokenomics_core.protocols import Pricer
 from tokenomics_core.rendering import (
     Cell,
@@ -47,6 +49,7 @@ class Estimate:
         low_output_tokens: The length behind `low_usd`.
         high_output_tokens: The length behind `high_usd`.
         price_source: Where the price came from, in words.
+        data_date: The date of the price data, where it has one.
         notes: What a reader should know of the price.
     """
 
@@ -62,6 +65,7 @@ class Estimate:
     low_output_tokens: int
     high_output_tokens: int | None
     price_source: str
+    data_date: date | None = None
     notes: tuple[str, ...] = ()
 
     def to_table(self) -> Table:
@@ -75,6 +79,7 @@ class Estimate:
         label = "Expected cost" if self.output_tokens is not None else "Cost of the input"
         notices = [Notice(f"Length of the answer: {self.output_basis}.")]
         notices += [Notice(note) for note in self.notes]
+        data = f", data of {self.data_date}" if self.data_date is not None else ""
         return Table(
             title=f"Estimate for {self.model}",
             figures=(Figure(label, self._money(shown), "money"),),
@@ -85,7 +90,7 @@ class Estimate:
                 Column(title="Cost", kind="money", strong=True),
             ),
             groups=(Group("", tuple(rows)),),
-            notices=(*notices, Notice(f"Prices: {self.price_source}")),
+            notices=(*notices, Notice(f"Prices: {self.price_source}{data}")),
         )
 
     def _row(self, name: str, output_tokens: int, cost_usd: Decimal | None, *, strong: bool = False) -> Row:
@@ -167,6 +172,7 @@ def estimate_call(
         low_output_tokens=lengths.low,
         high_output_tokens=lengths.high,
         price_source=alone.source,
+        data_date=PriceData.of(prices).date,
         notes=alone.notes,
     )
 

@@ -14,6 +14,7 @@ from tokenomics_core.errors import ConfigurationError
 from tokenomics_core.observability._estimate import Estimate, estimate_call
 from tokenomics_core.observability._frame import to_dataframe
 from tokenomics_core.observability._plot import plot_records
+from tokenomics_core.observability._price_data import PriceData
 from tokenomics_core.observability._report_table import group_records, report_table
 from tokenomics_core.protocols import Pricer
 from tokenomics_core.rendering import Table, to_html, to_rich, to_text
@@ -259,12 +260,14 @@ class CostReport:
         """
         if max_rows < 2:
             raise ConfigurationError(f"max_rows must be 2 or more, not {max_rows}; nothing was drawn")
+        data = PriceData.of(self._prices)
         with localcontext(_EXACT):
             return report_table(
                 self.calls,
                 title=self.title or "Cost report",
                 by=(by,) if isinstance(by, str) else tuple(by),
-                price_data=self._describe_prices(),
+                price_data=self._price_data or data.describe(),
+                is_stale=data.is_stale,
                 max_rows=max_rows,
             )
 
@@ -294,12 +297,6 @@ class CostReport:
             MissingExtraError: matplotlib is not installed.
         """
         return plot_records(self.calls, by=by, kind=kind, title=self.title, ax=ax)
-
-    def _describe_prices(self) -> str | None:
-        if self._price_data is not None:
-            return self._price_data
-        described = getattr(self._prices, "data_source", None)
-        return described if isinstance(described, str) else None
 
     def _repr_html_(self) -> str:
         return to_html(self.to_table())

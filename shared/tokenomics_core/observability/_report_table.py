@@ -27,6 +27,7 @@ __all__ = ["group_records", "report_table"]
 
 _MAX_NOTES = 4
 _MAX_NAMES = 5
+_OLD_PRICES = "This price data is old; newer comes with a newer genai-prices or PriceBook.update()."
 _ADD_PRICES = "Add prices with PriceBook(overrides=...), or name the model with PriceBook(aliases=...)."
 
 
@@ -44,6 +45,7 @@ def report_table(
     title: str,
     by: Sequence[str],
     price_data: str | None,
+    is_stale: bool,
     max_rows: int,
 ) -> Table:
     """Lay out records as one section per dimension; a dimension that no record has a value in is left out."""
@@ -63,7 +65,7 @@ def report_table(
         columns=_columns(spread),
         groups=groups,
         footer=_row(whole, "", spread, []) if records else None,
-        notices=tuple(_notices(records, whole, price_data)),
+        notices=tuple(_notices(records, whole, price_data, is_stale=is_stale)),
     )
 
 
@@ -80,6 +82,7 @@ class _Line:
     totals: Totals
     unknown: frozenset[str]
     unpriced_models: tuple[str, ...]
+    sources: tuple[str, ...]
     knows_avoided: bool
     is_rest: bool
 
@@ -90,11 +93,17 @@ class _Line:
             count for count in _COUNTS if paid and all(getattr(usage, count) is None for usage in paid)
         }
         unpriced = dict.fromkeys(record.model for record in records if record.cost_usd is None)
+        sources = dict.fromkeys(
+            record.price_source
+            for record in records
+            if record.source != "cache" and record.cost_usd is not None
+        )
         return cls(
             name=name,
             totals=Totals.of(records),
             unknown=frozenset(unknown),
             unpriced_models=tuple(unpriced),
+            sources=tuple(sources),
             knows_avoided=any(record.avoided_usd is not None for record in records),
             is_rest=is_rest,
         )
@@ -171,7 +180,8 @@ def _row(line: _Line, dimension: str, spread: _Spread, section: Sequence[_Line])
 
 def _name(line: _Line, dimension: str) -> Cell:
     if line.name:
-        return Cell(line.name, level="muted" if line.is_rest else "normal")
+        hint = f"{line.name} · price: {_some(line.sources)}" if dimension == "model" and line.sources else ""
+        return Cell(line.name, level="muted" if line.is_rest else "normal", hint=hint)
     return Cell(f"no {_words(dimension)}", level="muted")
 
 
@@ -258,7 +268,9 @@ def _period(records: Sequence[SpendRecord]) -> str:
     return f"{start} – {end[11:] if start[:10] == end[:10] else end} UTC"  # noqa: RUF001 - a dash for from-to
 
 
-def _notices(records: Sequence[SpendRecord], whole: _Line, price_data: str | None) -> Iterable[Notice]:
+def _notices(
+    records: Sequence[SpendRecord], whole: _Line, price_data: str | None, *, is_stale: bool
+) -> Iterable[Notice]:
     totals = whole.totals
     if not records:
         yield Notice("No calls recorded yet.")
@@ -276,25 +288,36 @@ def _notices(records: Sequence[SpendRecord], whole: _Line, price_data: str | Non
         yield Notice(f"{_calls(sum(unfinished.values()))} did not finish: {_counted(unfinished)}.")
     yield from _notes(records)
     yield from _price_line(records, price_data)
+    if is_stale:
+        yield Notice(_OLD_PRICES, "warning")
 
 
 def _notes(records: Sequence[SpendRecord]) -> Iterable[Notice]:
-    priced = [record for record in records if record.cost_usd is not None]
-    notes = Counter(note for record in priced for note in dict.fromkeys(record.notes))
+    notes = Counter(note for record in records for note in _told(record))
     for note, count in notes.most_common(_MAX_NOTES):
         yield Notice(f"{note} ({_calls(count)})")
     if len(notes) > _MAX_NOTES:
         yield Notice(f"and {len(notes) - _MAX_NOTES} more notes; see the records")
 
 
+def _told(record: SpendRecord) -> Iterable[str]:
+    """Return a record's notes; where they tell why it has no price, with the model that has none."""
+    notes = dict.fromkeys(record.notes)
+    return notes if record.cost_usd is not None else [f"{record.model}: {note}" for note in notes]
+
+
 def _price_line(records: Sequence[SpendRecord], price_data: str | None) -> Iterable[Notice]:
-    if price_data is not None:
-        yield Notice(f"Prices: {price_data}")
-        return
+    """Name the data that most prices are from, and what else there was."""
     paid = (record for record in records if record.source != "cache" and record.cost_usd is not None)
-    sources = list(dict.fromkeys(record.price_source for record in paid))
-    if sources:
-        yield Notice(f"Prices: {_some(sources)}")
+    others = Counter(record.price_source.partition(": ")[0] for record in paid)
+    if price_data is None:
+        if others:
+            yield Notice(f"Prices: {_some(list(others))}")
+        return
+    for name in [name for name in others if price_data.startswith(name)]:
+        del others[name]
+    also = f"; also {_counted(others)}" if others else ""
+    yield Notice(f"Prices: {price_data}{also}")
 
 
 def _calls(count: int) -> str:

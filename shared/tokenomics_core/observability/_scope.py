@@ -14,7 +14,7 @@ from tokenomics_core.errors import UnknownModelError
 from tokenomics_core.ledger import MemoryLedger
 from tokenomics_core.observability._live import LiveDisplay
 from tokenomics_core.observability._report import CostReport
-from tokenomics_core.observability._tracker import CallTracker
+from tokenomics_core.observability._tracker import CallTracker, in_event_loop
 from tokenomics_core.pricing import PriceBook, default_price_book
 from tokenomics_core.protocols import Ledger, Pricer
 from tokenomics_core.types import SpendRecord
@@ -51,21 +51,20 @@ class LedgerWriter:
     """
 
     def __init__(self, ledger: Ledger) -> None:
-        self._ledger = ledger
+        self.ledger = ledger
         self._blocks = not isinstance(ledger, MemoryLedger)
         self._pending: set[Future[None]] = set()
         self.failures = 0
 
     def write(self, record: SpendRecord) -> None:
         """Append one record, now or from a worker thread."""
-        loop = _running_loop() if self._blocks else None
-        if loop is None:
+        if not self._blocks or not in_event_loop():
             self._write(record)
             return
         done: Future[None] = Future()
         self._pending.add(done)
         done.add_done_callback(self._pending.discard)
-        loop.run_in_executor(None, self._write, record, done)
+        asyncio.get_running_loop().run_in_executor(None, self._write, record, done)
 
     def flush(self) -> None:
         """Wait for records that a worker thread is still writing."""
@@ -78,7 +77,7 @@ class LedgerWriter:
 
     def _write(self, record: SpendRecord, done: Future[None] | None = None) -> None:
         try:
-            self._ledger.record(record)
+            self.ledger.record(record)
         except Exception:  # noqa: BLE001 - an observer may not break the call it watches
             self.failures += 1
             if self.failures == 1:
@@ -214,10 +213,3 @@ class track_cost:  # noqa: N801 - reads as a function: `with track_cost() as cos
             for record in scope.report.calls:
                 if record.cost_usd is None:
                     raise UnknownModelError(record.model, record.provider)
-
-
-def _running_loop() -> asyncio.AbstractEventLoop | None:
-    try:
-        return asyncio.get_running_loop()
-    except RuntimeError:
-        return None

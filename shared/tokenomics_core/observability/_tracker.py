@@ -18,11 +18,12 @@ from tokenomics_core.observability._billing import outcome_of, was_sent
 from tokenomics_core.protocols import Pricer
 from tokenomics_core.types import Attribution, Cost, Outcome, Source, SpendRecord, Usage
 
-__all__ = ["CallEnd", "CallStart", "CallTracker"]
+__all__ = ["CallEnd", "CallStart", "CallTracker", "in_event_loop"]
 
 _log = logging.getLogger("tokenomics")
 _ZERO = Decimal(0)
 _FROM_CACHE = "answered from a cache"
+_UNKNOWN = Cost(total_usd=None, source="unknown model")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -40,6 +41,8 @@ class CallStart:
         source: `model`, or `batch` for a call through a batch endpoint.
         service_tier: The tier asked for, where the caller set one.
         streaming: Whether the answer is known to arrive in pieces.
+        owned: Whether the task that begins the call is the one that awaits its answer; the call is then
+            cancelled when that task is over.
         group: The run that the call belongs to; see `CallTracker.cancel`.
         batch: What it shares with calls that are made one after the other and fail together; see
             `CallTracker.fail`.
@@ -55,6 +58,7 @@ class CallStart:
     source: Source = "model"
     service_tier: str | None = None
     streaming: bool = False
+    owned: bool = True
     group: str | None = None
     batch: str | None = None
     started_s: float = 0.0
@@ -69,7 +73,8 @@ class CallEnd:
         usage: What the provider reported; None where it reported nothing.
         model: The model that answered, where the provider names it.
         provider: The provider, where only the answer tells.
-        output: The answer's text or messages, counted only where no usage is reported.
+        output: The answer's text with the calls of tools in it, or a function that returns it; counted only
+            where no usage is reported.
         from_cache: Whether the answer came from a cache and cost nothing.
         reported_usd: The provider's own figure for the cost; it wins over a computed one.
         outcome: How the call ended.
@@ -113,10 +118,7 @@ class CallTracker:
     def start(self, call: CallStart) -> None:
         """Note that a call has begun."""
         call.started_s = self._timer()
-        try:
-            task = asyncio.current_task()
-        except RuntimeError:
-            task = None
+        task = _current_task() if call.owned else None
         self._open[call.key] = call
         if task is not None:
             call.task = task
@@ -176,10 +178,7 @@ class CallTracker:
         A stream that is still open, and a call that still runs in a thread or task, stays open and is
         recorded when it ends.
         """
-        try:
-            here = asyncio.current_task()
-        except RuntimeError:
-            here = None
+        here = _current_task()
         for key, call in list(self._open.items()):
             if call.task is not None and (call.task.done() or call.task is here):
                 self._drop(key)
@@ -233,7 +232,7 @@ class CallTracker:
         return SpendRecord(
             at=at,
             model=model,
-            provider=provider,
+            provider=provider if provider is not None or cost is None else cost.provider,
             usage=usage,
             cost_usd=total,
             price_source=cost.source if cost is not None else _FROM_CACHE,
@@ -254,16 +253,29 @@ class CallTracker:
         provider = end.provider or call.provider
         if end.reported_usd is not None and not end.from_cache:
             return Cost(total_usd=end.reported_usd, source="reported by the provider")
-        names = dict.fromkeys(name for name in (end.model, call.model) if name)
-        cost = Cost(total_usd=None, source="unknown model")
-        for name in names:
-            try:
-                cost = self._prices.cost(usage, name, provider, at)
-            except TokenomicsError as error:
-                cost = Cost(total_usd=None, source="unknown model", notes=(str(error),))
-            if cost.is_known:
-                return cost
+        cost = self._price_of(end.model, usage, provider, at)
+        if not cost.is_known and call.model is not None and call.model != end.model:
+            asked = self._price_of(call.model, usage, provider, at)
+            return asked if asked.is_known or end.model is None else cost
         return cost
+
+    def _price_of(self, model: str | None, usage: Usage, provider: str | None, at: datetime) -> Cost:
+        if not model:
+            return _UNKNOWN
+        try:
+            return self._prices.cost(usage, model, provider, at)
+        except TokenomicsError as error:
+            return replace(_UNKNOWN, notes=(str(error),))
+
+
+def in_event_loop() -> bool:
+    """Whether the caller runs inside an event loop."""
+    # Asked for every call that is tracked; `get_running_loop` would raise, which is slower than all the rest.
+    return asyncio._get_running_loop() is not None  # noqa: SLF001 - part of asyncio's documented interface
+
+
+def _current_task() -> asyncio.Task[Any] | None:
+    return asyncio.current_task() if in_event_loop() else None
 
 
 def _complete(call: CallStart, end: CallEnd) -> Usage:
@@ -288,7 +300,8 @@ def _estimate(call: CallStart, end: CallEnd, usage: Usage, *, needs_input: bool,
         tokens = int(count_tokens(call.prompt, name, provider=call.provider, tools=call.tools))
         usage = replace(usage, input_tokens=tokens, estimated=True)
     if needs_output:
-        tokens = int(count_tokens(end.output, name, provider=call.provider)) if end.output else 0
+        text = end.output() if callable(end.output) else end.output
+        tokens = int(count_tokens(text, name, provider=call.provider)) if text else 0
         # A stream that was cut may have reported the tokens of its first event only.
         usage = replace(usage, output_tokens=max(tokens, usage.output_tokens or 0), estimated=True)
     return usage

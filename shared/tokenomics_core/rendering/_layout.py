@@ -15,7 +15,7 @@ Style = Literal["plain", "title", "strong", "head", "muted", "good", "warning", 
 
 _GAP = "  "
 _MAX_NAME = 44
-_MIN_NAME = 18
+_MIN_NAME = 24
 _LEAST_NAME = 6
 _STYLE_OF: dict[Level, Style] = {
     "normal": "plain",

@@ -39,19 +39,23 @@ class Attribution:
     tags: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
-        for name in _DIMENSIONS:
-            value = getattr(self, name)
+        values: tuple[object, ...] = (self.user, self.feature, self.project, self.conversation, self.run)
+        for value in values:
             if value is not None and not isinstance(value, str):
+                name = _DIMENSIONS[values.index(value)]
                 raise ConfigurationError(f"{name} must be a string, not {value!r}")
         if self.tags:
-            object.__setattr__(self, "tags", dict(self.tags))
+            self._copy_tags()
+
+    def _copy_tags(self) -> None:
+        object.__setattr__(self, "tags", dict(self.tags))
         for key, value in self.tags.items():
             if not isinstance(key, str) or not isinstance(value, str):
                 raise ConfigurationError(f"tags must map strings to strings, not {key!r} to {value!r}")
 
     def merge(self, inner: Attribution) -> Attribution:
         """Return this attribution with everything that `inner` knows laid over it."""
-        if inner == _NOBODY:
+        if inner is _NOBODY:
             return self
         return Attribution(
             user=self.user if inner.user is None else inner.user,
@@ -60,6 +64,19 @@ class Attribution:
             conversation=self.conversation if inner.conversation is None else inner.conversation,
             run=self.run if inner.run is None else inner.run,
             tags={**self.tags, **inner.tags} if inner.tags else self.tags,
+        )
+
+    def within(self, run: str) -> Attribution:
+        """Return this attribution with a run, unless it names one itself."""
+        if self.run is not None:
+            return self
+        return Attribution(
+            user=self.user,
+            feature=self.feature,
+            project=self.project,
+            conversation=self.conversation,
+            run=run,
+            tags=self.tags,
         )
 
     def get(self, dimension: str) -> str | None:

@@ -66,8 +66,19 @@ class Usage:
     estimated: bool = False
 
     def __post_init__(self) -> None:
-        for name in _COUNTS:
-            value = getattr(self, name)
+        counts = (
+            self.input_tokens,
+            self.output_tokens,
+            self.cache_read_tokens,
+            self.cache_write_tokens,
+            self.cache_write_5m_tokens,
+            self.cache_write_1h_tokens,
+            self.reasoning_tokens,
+            self.input_audio_tokens,
+            self.output_audio_tokens,
+            self.cache_read_audio_tokens,
+        )
+        for name, value in zip(_COUNTS, counts, strict=True):
             if value is not None and (type(value) is not int or value < 0):
                 raise ConfigurationError(f"{name} must be a whole number of 0 or more, not {value!r}")
         if self.extras:

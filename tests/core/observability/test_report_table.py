@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import date
 from decimal import Decimal
 from xml.etree import ElementTree as ET
 
-from hypothesis import given
+from hypothesis import given, settings
 
 from tests.core.observability.records import START, hit, records, spend
 from tokenomics_core import Totals
@@ -30,6 +31,7 @@ def notices(table: Table) -> list[str]:
     return [notice.text for notice in table.notices]
 
 
+@settings(deadline=None)
 @given(records)
 def test_every_section_adds_up_to_the_footer(calls):
     table = table_of(*calls, max_rows=3)
@@ -45,6 +47,7 @@ def test_every_section_adds_up_to_the_footer(calls):
             assert sum(row.cells[index].value or 0 for row in group.rows) == whole, (title, group.title)
 
 
+@settings(deadline=None)
 @given(records)
 def test_the_footer_is_the_sum_of_all_calls(calls):
     table, totals = table_of(*calls), Totals.of(calls)
@@ -55,6 +58,7 @@ def test_the_footer_is_the_sum_of_all_calls(calls):
         assert (column(table, "reasoning")[-1] or 0) == totals.reasoning_tokens
 
 
+@settings(deadline=None)
 @given(records)
 def test_any_report_can_be_drawn(calls):
     table = table_of(*calls)
@@ -161,15 +165,48 @@ def test_bars_are_in_proportion_with_what_was_avoided_behind():
     assert unknown == ""
 
 
-def test_the_data_behind_the_prices_is_named_on_every_report():
-    class Priced:
-        data_source = "price data 7 of 2026-11-01"
+class Book:
+    """A pricer that tells about its data."""
 
-    told = table_of(spend(), price_data="price data 9 of 2026-11-14")
-    assert notices(told) == ["Prices: price data 9 of 2026-11-14"]
-    assert notices(table_of(spend(), prices=Priced())) == ["Prices: price data 7 of 2026-11-01"]
+    data_version, data_date, is_stale = "prices 7", date(2026, 11, 1), False
+
+
+class OldBook(Book):
+    is_stale = True
+
+
+def test_the_data_behind_the_prices_is_named_on_every_report():
+    assert notices(table_of(spend(), price_data="prices 9 of today", prices=Book())) == [
+        "Prices: prices 9 of today; also test prices of 2026-11-14"
+    ]
+    assert notices(table_of(spend(price_source="prices 7: acme/big"), prices=Book())) == [
+        "Prices: prices 7, data of 2026-11-01"
+    ]
     assert notices(table_of(spend(), hit())) == ["Prices: test prices of 2026-11-14"]
-    assert "Prices: price data 9 of 2026-11-14" in notices(table_of(price_data="price data 9 of 2026-11-14"))
+    assert "Prices: prices 7, data of 2026-11-01" in notices(table_of(prices=Book()))
+
+
+def test_prices_from_elsewhere_are_named_too():
+    calls = [spend(price_source="prices 7: acme/big"), *(spend(price_source="overlay: x") for _ in range(2))]
+    assert notices(table_of(*calls, prices=Book())) == [
+        "Prices: prices 7, data of 2026-11-01; also overlay (2)"
+    ]
+
+
+def test_old_price_data_is_a_warning():
+    last = table_of(spend(), prices=OldBook()).notices[-1]
+    assert (last.level, last.text.startswith("This price data is old")) == ("warning", True)
+
+
+def test_a_model_tells_where_its_price_is_from():
+    table = table_of(spend("big", price_source="prices 7: acme/big"), spend("none", None), by="model")
+    assert table.rows[0].cells[0].hint == "big · price: prices 7: acme/big"
+    assert table.rows[1].cells[0].hint == ""
+
+
+def test_why_a_model_has_no_price_is_told_with_its_name():
+    told = notices(table_of(spend("llama3", None, notes=("say which provider serves it",))))
+    assert "llama3: say which provider serves it (1 call)" in told
 
 
 def test_notes_are_told_once_with_their_number_and_only_the_most_frequent():

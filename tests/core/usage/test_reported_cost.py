@@ -40,7 +40,10 @@ CASES = {
     "perplexity": ({"usage": {"cost": {"input_tokens_cost": 0.001, "total_cost": 0.006}}}, "0.006"),
     "litellm": (SimpleNamespace(_hidden_params={"response_cost": 3.5e-05}), "0.000035"),
     "litellm proxy": ({"headers": {"x-litellm-response-cost": "0.00025"}}, "0.00025"),
-    "litellm proxy without a price": ({"headers": {"x-litellm-response-cost": "0.0"}}, None),
+    "litellm proxy without a price": (
+        {"_hidden_params": {"additional_headers": {"x-litellm-response-cost": "0.0"}}},
+        None,
+    ),
     "litellm without a price": (SimpleNamespace(_hidden_params={"response_cost": 0.0}), None),
     "langchain's mark of a cache hit": ({"input_tokens": 3, "total_cost": 0}, None),
     "nothing": ({}, None),

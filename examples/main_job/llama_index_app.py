@@ -1,0 +1,108 @@
+"""The LlamaIndex half of the main job: a query engine, and a chat engine for conversations."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from llama_index.core.chat_engine import CondensePlusContextChatEngine
+from llama_index.core.llms import ChatMessage
+from llama_index.core.memory import ChatMemoryBuffer
+from llama_index.core.query_engine import RetrieverQueryEngine
+from llama_index.core.retrievers import BaseRetriever
+from llama_index.core.schema import NodeWithScore, QueryBundle, TextNode
+from llama_index.llms.openai_like import OpenAILike  # type: ignore[import-untyped]  # has no py.typed
+
+from examples.main_job.questions import Question
+from examples.main_job.retriever import BM25Index
+from examples.stdlib_corpus import Document
+
+__all__ = ["LlamaIndexApp", "WordRetriever"]
+
+_WINDOW_TOKENS = 16_000
+_HISTORY_TOKENS = 4_000
+
+_CONTEXT_PROMPT = """You answer questions about the Python standard library from these documents.
+---
+{context_str}
+---
+If they do not hold the answer, say so."""
+
+
+class WordRetriever(BaseRetriever):
+    """Finds documents by BM25."""
+
+    def __init__(self, index: BM25Index, most: int = 6) -> None:
+        self._index, self._most = index, most
+        super().__init__()
+
+    def _retrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
+        return [
+            NodeWithScore(node=_node(found), score=score)
+            for found, score in self._index.search(query_bundle.query_str, self._most)
+        ]
+
+
+class LlamaIndexApp:
+    """Answers with a `RetrieverQueryEngine`, and in conversations with a chat engine.
+
+    The chat engine asks the model to rewrite a follow-up before it searches: one more paid call.
+
+    Args:
+        index: Finds documents.
+        models: The model of each feature.
+        base_url: Where the models are served.
+        api_key: The key for that.
+    """
+
+    name = "llama-index"
+
+    def __init__(self, index: BM25Index, models: Mapping[str, str], base_url: str, api_key: str) -> None:
+        self._retriever = WordRetriever(index)
+        self._llms = {
+            feature: OpenAILike(
+                model=model,
+                api_base=base_url,
+                api_key=api_key,
+                is_chat_model=True,
+                context_window=_WINDOW_TOKENS,
+                temperature=0,
+            )
+            for feature, model in models.items()
+        }
+        self._query_engines = {
+            feature: RetrieverQueryEngine.from_args(self._retriever, llm=llm)
+            for feature, llm in self._llms.items()
+        }
+
+    def ask(self, question: Question, history: Sequence[tuple[str, str]]) -> str:
+        """Answer a question after the questions and answers before it."""
+        if question.conversation is None:
+            return str(self._query_engines[question.feature].query(question.text))
+        engine = CondensePlusContextChatEngine.from_defaults(
+            self._retriever,
+            llm=self._llms[question.feature],
+            memory=ChatMemoryBuffer.from_defaults(token_limit=_HISTORY_TOKENS),
+            context_prompt=_CONTEXT_PROMPT,
+        )
+        return str(engine.chat(question.text, chat_history=_messages(history)))
+
+
+def _node(document: Document) -> TextNode:
+    """Wrap a document; its metadata is for programs, and stays out of prompts."""
+    return TextNode(
+        id_=document.id,
+        text=document.text,
+        metadata={"module": document.module, "kind": document.kind},
+        excluded_llm_metadata_keys=["module", "kind"],
+    )
+
+
+def _messages(history: Iterable[tuple[str, str]]) -> list[ChatMessage]:
+    return [
+        message
+        for asked, answer in history
+        for message in (
+            ChatMessage(role="user", content=asked),
+            ChatMessage(role="assistant", content=answer),
+        )
+    ]

@@ -1,0 +1,138 @@
+"""The main job: answer questions about the standard library with RAG, and show what that costs.
+
+python examples/stdlib_rag.py
+python examples/stdlib_rag.py --base-url https://api.openai.com/v1 --model gpt-4.1-nano
+
+A LangChain chain and a LlamaIndex engine answer a stream of questions over a corpus built from the docstrings
+of the running Python. Both are tracked and attributed by user, feature and conversation, and one table
+says what the stream cost. Without --base-url the provider is a stand-in on loopback that needs no network and
+no key; with it, any provider that speaks the OpenAI protocol, its key taken from OPENAI_API_KEY.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from decimal import Decimal
+from pathlib import Path
+from uuid import uuid4
+
+from examples.main_job.arms import Arm, ArmResult, run_arm
+from examples.main_job.langchain_app import LangChainApp
+from examples.main_job.llama_index_app import LlamaIndexApp
+from examples.main_job.questions import DEFAULT_PATH, load_questions
+from examples.main_job.retriever import BM25Index
+from examples.main_job.table import build_table
+from examples.provider import STRONG_READER, WEAK_READER, LoopbackProvider, ReadingEngine
+from examples.stdlib_corpus import build_corpus, describe_modules
+from tokenomics_core.ledger import MemoryLedger, SQLiteLedger
+from tokenomics_core.observability import CostReport
+from tokenomics_core.rendering import format_usd, to_text
+
+WEAK_MODEL, STRONG_MODEL = "gpt-4.1-nano", "gpt-4.1-mini"
+"""What the stand-in serves under borrowed names, so that there are prices to reckon with."""
+
+NANO_DOLLAR = Decimal("1e-9")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the job and print its table; 1 if the ledger and the report do not agree to the nano-dollar."""
+    settings = parse_arguments(arguments)
+    questions = load_questions(settings.questions)[: settings.limit]
+    started = time.perf_counter()
+    run = uuid4().hex
+    with open_provider(settings) as base_url, open_ledger(settings.ledger) as ledger:
+        arm = plain_arm(settings, base_url)
+        result = run_arm(arm, questions, ledger=ledger, run=run, on_progress=Progress(len(questions)))
+        ledger_usd = ledger.total(run=run)
+    seconds = time.perf_counter() - started
+    table = build_table(result, stand_in=not settings.base_url, ledger_usd=ledger_usd, seconds=seconds)
+    print(to_text(table, shutil.get_terminal_size().columns if sys.stdout.isatty() else None))
+    return 0 if adds_up(result, ledger_usd) else 1
+
+
+def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """Read the command line; without a strong model one model does everything."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--base-url", help="a provider that speaks the OpenAI protocol")
+    parser.add_argument("--model", help="the model of the feature `search`")
+    parser.add_argument("--strong-model", help="the model of the features `tutor` and `review`")
+    parser.add_argument("--limit", type=int, help="ask only so many questions")
+    parser.add_argument("--questions", type=Path, default=DEFAULT_PATH, help="a file like questions.jsonl")
+    parser.add_argument("--ledger", type=Path, help="keep every call in this SQLite file")
+    settings = parser.parse_args(arguments)
+    if settings.base_url and not settings.model:
+        parser.error("--base-url needs --model; nothing was asked")
+    if not settings.base_url:
+        settings.model = settings.model or WEAK_MODEL
+        settings.strong_model = settings.strong_model or STRONG_MODEL
+    settings.strong_model = settings.strong_model or settings.model
+    return settings
+
+
+@contextmanager
+def open_provider(settings: argparse.Namespace) -> Iterator[str]:
+    """Yield the address to ask: the one given, or that of a stand-in for both models."""
+    if settings.base_url:
+        yield settings.base_url
+        return
+    readers = {settings.model: WEAK_READER, settings.strong_model: STRONG_READER}
+    with LoopbackProvider(ReadingEngine(readers)) as provider:
+        yield provider.openai_url
+
+
+@contextmanager
+def open_ledger(path: Path | None) -> Iterator[MemoryLedger | SQLiteLedger]:
+    """Yield a ledger in memory, or in a file that outlives the run."""
+    with MemoryLedger() if path is None else SQLiteLedger(path) as ledger:
+        yield ledger
+
+
+def plain_arm(settings: argparse.Namespace, base_url: str) -> Arm:
+    """Build both applications as they come, with a model per feature chosen once by hand."""
+    models = {
+        "search": settings.model,
+        "tutor": settings.strong_model,
+        "review": settings.strong_model,
+    }
+    key = os.environ.get("OPENAI_API_KEY", "unused") if settings.base_url else "unused"
+    index = BM25Index(build_corpus())
+    apps = (
+        LangChainApp(index, describe_modules(), models, base_url, key),
+        LlamaIndexApp(index, models, base_url, key),
+    )
+    return Arm(name="plain", apps=apps, models=models)
+
+
+class Progress:
+    """Says on stderr how far the stream is and what it has cost so far."""
+
+    def __init__(self, questions: int) -> None:
+        self._questions = questions
+        self._is_terminal = sys.stderr.isatty()
+
+    def __call__(self, done: int, report: CostReport) -> None:
+        is_last = done == self._questions
+        if not is_last and done % (10 if self._is_terminal else 100):
+            return
+        end = "\r" if self._is_terminal and not is_last else "\n"
+        text = f"{done:,} of {self._questions:,} questions, {format_usd(report.total_usd)} "
+        print(text, end=end, file=sys.stderr, flush=True)
+
+
+def adds_up(result: ArmResult, ledger_usd: Decimal) -> bool:
+    """Tell whether the ledger, the report and its sums by user agree to the nano-dollar."""
+    report = result.report
+    by_user = sum(report.by("user").values(), Decimal(0))
+    return all(abs(report.total_usd - other) < NANO_DOLLAR for other in (ledger_usd, by_user))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
