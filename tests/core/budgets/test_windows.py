@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tokenomics_core import ConfigurationError
@@ -39,6 +39,8 @@ def span(window: str, zone: str, *local: int, fold: int = 0) -> tuple[datetime, 
     window=st.sampled_from(["minute", "hour", "day", "week", "month"]),
     seconds=st.integers(1_262_304_000, 1_893_456_000),
 )
+@example(zone="America/St_Johns", window="day", seconds=1_289_097_900)  # 6 November 2010, again
+@example(zone="America/St_Johns", window="week", seconds=1_289_097_900)
 def test_every_instant_lies_in_its_window_and_the_next_one_begins_where_it_ends(zone, window, seconds):
     made = Window(window, zone)
     start, end = made.span_us(seconds * 1_000_000)
