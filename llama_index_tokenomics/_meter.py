@@ -57,7 +57,7 @@ class Meter:
 
     def __init__(self) -> None:
         self._installed: tuple[Sink, ...] = ()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._spans = SpanTree()
         self._calls = CallBook(read_end)
         self._streams = StreamUsage()

@@ -65,7 +65,7 @@ class Vocabularies:
         self._encodings: dict[str, Encoding] = {}
         self._not_before: dict[tuple[str, str], float] = {}
         self._downloads: dict[str, threading.Thread] = {}
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
 
     def get(self, name: str, *, download: Download = "background") -> Encoding | None:
         """Return an encoding, or None while its vocabulary is not at hand.
