@@ -14,6 +14,7 @@ __all__ = ["Kind", "cache_lifetimes", "inner_name_of", "kind_of", "provider_of",
 
 _TIERS = frozenset({"flex", "priority", "fast"})
 _NO_SETTINGS: Mapping[str, Any] = {}
+_NO_FIELDS: dict[str, Any] = {}
 
 # The package `llama-index-llms-NAME` or `llama-index-embeddings-NAME` and the provider that it speaks to,
 # where it speaks to one only, as genai-prices names it.
@@ -93,7 +94,7 @@ def _kind_of_class(model_class: type[Any]) -> Kind:
 def provider_of(model: object) -> str | None:
     """Name a model's provider, by the address that it was pointed at, else by its package."""
     kind = kind_of(model)
-    base = getattr(model, "api_base", None)
+    base = _field(model, "api_base")
     if not isinstance(base, str) or not base:
         return kind.provider
     named = next((name for host, name in _HOSTS.items() if host in base), None)
@@ -130,14 +131,20 @@ def cache_lifetimes(model: object, messages: object, call: Mapping[str, Any]) ->
                 marks.append(message.additional_kwargs.get("cache_control"))
                 marks += [block.cache_control for block in message.blocks if isinstance(block, CachePoint)]
     found = {_lifetime(mark) for mark in marks if mark is not None}
-    if getattr(model, "cache_idx", None) is not None:
+    if _field(model, "cache_idx") is not None:
         found.add("5m")
     return frozenset(found)
 
 
+def _field(model: object, name: str) -> Any:
+    """Return a model's field without asking pydantic, which is slow to say that there is none."""
+    fields: dict[str, Any] = getattr(model, "__dict__", _NO_FIELDS)
+    return fields.get(name)
+
+
 def _standing(model: object) -> Mapping[str, Any]:
     """Return what a model sends with every call; it wins over what a call names."""
-    settings = getattr(model, "additional_kwargs", None)
+    settings = _field(model, "additional_kwargs")
     return settings if isinstance(settings, Mapping) else _NO_SETTINGS
 
 

@@ -64,10 +64,12 @@ def model_of(model_dict: Mapping[str, Any]) -> str | None:
 
 def has_usage(response: Response) -> bool:
     """Whether a piece of a stream carries usage; a cheap look, made for every piece."""
-    raw = response.raw
-    if isinstance(raw, Mapping):
+    raw, told = response.raw, response.additional_kwargs
+    if told and ("usage" in told or "prompt_tokens" in told):
+        return True
+    if type(raw) is dict:
         return bool(raw.get("usage") or raw.get("usage_metadata"))
-    return bool(getattr(raw, "usage", None)) or "usage" in response.additional_kwargs
+    return bool(getattr(raw, "usage", None))
 
 
 def delta_of(response: Response) -> str:

@@ -169,9 +169,7 @@ class Resolver:
         source = f"{self._data.name}: {found.listed_by}/{found.model.id}{by}"
         offers = list(offers_of(found.model, source, with_variants=native))
         overlay = self._settings.overlay
-        if overlay is None:
-            return offers
-        return overlay.correct(offers, found.listed_by, found.model.id, native=native)
+        return offers if overlay is None else overlay.correct(offers, found.listed_by, found.model.id)
 
     def _discount(self, request: _Request, found: Found | None) -> Decimal | None:
         if found is None:

@@ -233,6 +233,22 @@ def test_counts_that_contradict_each_other_are_refused_with_their_numbers(usage:
         BOOK.cost(usage, "claude-sonnet-4-5")
 
 
+def test_reasoning_that_exceeds_the_output_is_refused_where_it_has_a_price() -> None:
+    usage = Usage(input_tokens=1, output_tokens=10, reasoning_tokens=11)
+    with pytest.raises(ConfigurationError, match="output_tokens=10 is less than its parts"):
+        BOOK.cost(usage, "sonar-deep-research", "perplexity")
+    assert BOOK.cost(usage, "gpt-5").total_usd is not None
+
+
+def test_a_model_of_another_providers_list_has_no_prices_for_special_requests() -> None:
+    usage = Usage(input_tokens=1_000_000, output_tokens=0, service_tier="priority")
+    assert BOOK.cost(usage, "gpt-4o", "openai").total_usd == Decimal("4.25")
+    azure = BOOK.cost(usage, "gpt-4o", "azure")
+    assert azure.total_usd == Decimal("2.5")
+    assert azure.source.endswith(": openai/gpt-4o for azure")
+    assert "no price for service_tier=priority" in azure.notes[0]
+
+
 def test_a_time_without_a_zone_is_refused() -> None:
     naive = datetime(2026, 11, 2, 12)
     usage = Usage(input_tokens=1, output_tokens=1)
@@ -303,7 +319,7 @@ def test_an_alias_of_an_unknown_model_stays_unknown() -> None:
 
 def test_a_discount_multiplies_the_list_price_and_the_nearer_one_counts() -> None:
     book = PriceBook(
-        overrides={"own": {"input": 1, "output": 1, "provider": "openai"}},
+        overrides={"gpt-4.1": {"input": 1, "output": 1}},
         discounts={"openai": "0.85", "anthropic/claude-sonnet-4-5": "0.9", "anthropic": 0.5},
         clock=lambda: NOON,
     )
@@ -312,7 +328,7 @@ def test_a_discount_multiplies_the_list_price_and_the_nearer_one_counts() -> Non
     assert "times 0.85 as negotiated" in book.cost(usage, "gpt-4o").source
     assert book.cost(usage, "anthropic/claude-sonnet-4-5-20250929").total_usd == Decimal("5.4")
     assert book.cost(usage, "claude-opus-4-5").total_usd == Decimal("2.5")
-    assert book.cost(usage, "own", "openai").total_usd == 1
+    assert book.cost(usage, "gpt-4.1", "openai").total_usd == 1
     price = book.price("gpt-4o")
     assert price is not None
     assert price.input_usd_per_mtok == Decimal("2.125")
@@ -327,6 +343,7 @@ def test_a_price_shows_rates_by_kind_and_length() -> None:
     assert price.cache_read_usd_per_mtok == Decimal("0.3")
     assert price.cache_write_usd_per_mtok == Decimal("3.75")
     assert price.cache_write_1h_usd_per_mtok == 6
+    assert price.usd_per_mtok("input", input_tokens=200_000) == 3
     assert price.usd_per_mtok("input", input_tokens=200_001) == 6
     assert price.usd_per_mtok("reasoning") == 15
     assert price.usd_per_request == 0
