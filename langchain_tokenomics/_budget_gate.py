@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
+from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.exceptions import ModelError
 
 from tokenomics_core.budgets import Budgets, CallShape, Reservation, Settlement
@@ -58,6 +59,7 @@ class Cover:
     Attributes:
         attribution: Who calls inside are for.
         model: Which model the next call was reserved for.
+        listener: The handler that is told of every run inside.
         outer: The stretch around this one, as around a sub-agent.
         spent: What calls inside took, those of stretches within it included.
     """
@@ -68,14 +70,21 @@ class Cover:
         attribution: Attribution,
         reservation: Reservation | None = None,
         model: str | None = None,
+        listener: BaseCallbackHandler | None = None,
     ) -> None:
         self.gate = gate
         self.attribution = attribution
         self.model = model
+        self.listener = listener
         self.outer = _cover.get()
         self.spent = Spent()
         self._waiting = reservation
         self._lock = threading.RLock()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a call inside has not ended, or what was reserved was not taken."""
+        return self._waiting is not None or self.gate.has_open(self)
 
     @contextmanager
     def spread(self) -> Iterator[None]:
@@ -214,6 +223,10 @@ class Gate(CallTracker):
         waiting = cover.take()
         if waiting is not None:
             self.budgets.release(waiting)
+
+    def has_open(self, cover: Cover) -> bool:
+        """Whether a call on the account of a cover has not ended."""
+        return any(hold.cover is cover for hold in list(self._holds.values()))
 
     def _pay(self, record: SpendRecord) -> None:
         hold = self._holds.pop(record.id, None)
