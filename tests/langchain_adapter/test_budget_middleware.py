@@ -620,6 +620,13 @@ async def test_a_sub_agent_draws_on_the_run_and_stands_on_its_callers_bill(held,
     assert "Stopped" in answer["messages"][-1].text
 
 
+@pytest.mark.parametrize("held", [True, False], ids=["with a budget", "without one"])
+async def test_a_sub_agent_is_in_the_run_whoever_else_listens(held, world, ask):
+    boss = boss_and_helper(world, Budgets([Limit("run", calls=4)]), held=held)
+    await ask(boss, HI, {"configurable": {"thread_id": "t"}})
+    assert world.provider.count() == 4
+
+
 async def test_a_model_that_a_tool_asks_is_held_as_well(world, ask):
     helper = world.openai("gpt-4o-mini", max_tokens=50)
 
