@@ -1,12 +1,13 @@
 """Time what a budget adds to a call: reserve and settle over four scopes, on every store.
 
-Method: one call reserves in four limits at once (user a day, feature over a rolling day, project a month, run
-in tokens) and settles. Memory and SQLite: time of the pair, median and 99th percentile of 5,000 after 500 to
-warm up. Redis, on a server of its own, over a socket file and over TCP: pairs alternate with two bare round
-trips (INCRBY through the same client), so that both see the same machine; the ratio is that of the medians.
-What the pair takes beyond the round trips does not grow with the network, so the round trip from which on the
-ratio is below 1.3 follows. Throughput: 16 processes start together, each does 1,500 steps; a pair counts as two
-steps, against the same number of INCRBY; three rounds, best of each. No randomness.
+Method: one call reserves in four limits at once (user a day, feature over a rolling day, project a month,
+run in tokens) and settles. Memory and SQLite: time of the pair, median and 99th percentile of 5,000 after
+500 to warm up. Redis, on a server of its own, over a socket file and over TCP: pairs alternate with two
+bare round trips (INCRBY through the same client), so that both see the same machine; the ratio is that of
+the medians. What the pair takes beyond the round trips does not grow with the network, so the round trip
+from which on the ratio is below 1.3 follows. Throughput: 16 processes start together, each does 1,500
+steps; a pair counts as two steps, against the same number of INCRBY; three rounds, best of each. No
+randomness.
 Run: python benchmarks/budget_latency.py  (Redis parts need redis-server and the extra `redis`)
 """
 

@@ -1,13 +1,14 @@
 """What runs inside the Redis server: one script per step, in the Lua that Redis 6.2, 7, 8 and Valkey share.
 
-An account is one hash. Field `v` holds its twelve numbers as MessagePack: what is spent, held and granted in
-each of three units, when next something lapses (0: nothing does), when the account was created, and until
-when its key is kept, in ms. `h:ID` is a hold as `nano tokens calls expires sent owner`, `b:INDEX` a step of a
-rolling window as `nano tokens calls`, `a:NAME` a claim. How a hold ended stands for a while under a key of
-its own. Every key is passed in KEYS and carries the same hash tag.
+An account is one hash. Field `v` holds its twelve numbers as MessagePack: what is spent, held and granted
+in each of three units, when next something lapses (0: nothing does), when the account was created, and
+until when its key is kept, in ms. `h:ID` is a hold as `nano tokens calls expires sent owner`, `b:INDEX` a
+step of a rolling window as `nano tokens calls`, `a:NAME` a claim. How a hold ended stands for a while under
+a key of its own. Every key is passed in KEYS and carries the same hash tag.
 
-Arguments and answers are lines of words: clients write and read a few long ones faster than many short ones.
-Numbers are written with `%d`, or `%.0f` where that has 32 bits only: Lua by itself keeps just 14 digits.
+Arguments and answers are lines of words: clients write and read a few long ones faster than many short
+ones. Numbers are written with `%d`, or `%.0f` where that has 32 bits only: Lua by itself keeps just 14
+digits.
 """
 
 from __future__ import annotations
@@ -174,8 +175,8 @@ END = (
     _PRELUDE
     + """
 -- KEYS: ending of the hold, accounts. ARGV: 'now hold ending nano tokens calls nano tokens calls ms', of
--- which ending is 'settled' or 'released', the amounts are what was held and what was spent, and ms is how long
--- to remember the ending; specs
+-- which ending is 'settled' or 'released', the amounts are what was held and what was spent, and ms is how
+-- long to remember the ending; specs
 local given, id, ending, held_u, held_t, held_c, u, t, c, ms =
   match(ARGV[1], '^(%d*) (%S+) (%l+) (%d+) (%d+) (%d+) (%d+) (%d+) (%d+) (%d+)$')
 local now, field, specs = time(given), 'h:' .. id, split(ARGV[2])
