@@ -169,5 +169,4 @@ def install_cost_tracking(
     )
 
 
-_METER.attach(root_dispatcher)
 announce_meter("llama_index", partial(_METER.attach, root_dispatcher))
