@@ -1,5 +1,6 @@
 """Blocks and installed ledgers see every call, leave no trace and never break the call they watch."""
 
+import asyncio
 import gc
 import logging
 import subprocess
@@ -8,8 +9,11 @@ from decimal import Decimal
 
 import pytest
 from llama_index.core import VectorStoreIndex
-from llama_index.core.base.llms.types import ChatMessage
+from llama_index.core.base.llms.types import ChatMessage, CompletionResponse, LLMMetadata
+from llama_index.core.callbacks import CallbackManager, TokenCountingHandler
 from llama_index.core.instrumentation import get_dispatcher
+from llama_index.core.llms import CustomLLM
+from llama_index.core.llms.callbacks import llm_completion_callback
 from llama_index.core.schema import TextNode
 
 from examples.provider import ProviderAnswer, ProviderUsage
@@ -33,22 +37,49 @@ def llm(world):
     return world.like()
 
 
-def test_a_hundred_blocks_leave_nothing_behind(llm):
-    root = get_dispatcher()
+class Spoken(CustomLLM):
+    """A model that answers from memory."""
+
+    @property
+    def metadata(self):
+        return LLMMetadata(model_name="gpt-4o")
+
+    @llm_completion_callback()
+    def complete(self, prompt, formatted=False, **kwargs):
+        return CompletionResponse(text="x")
+
+    @llm_completion_callback()
+    def stream_complete(self, prompt, formatted=False, **kwargs):
+        return iter_of("a", "ab", "abc")
+
+
+def iter_of(*texts):
+    for text in texts:
+        yield CompletionResponse(text=text, delta=text[-1])
+
+
+async def test_a_hundred_blocks_leave_nothing_behind(llm):
+    root, spoken = get_dispatcher(), Spoken()
     handlers = len(root.event_handlers), len(root.span_handlers)
     for _ in range(100):
-        with track_cost(), install_cost_tracking(MemoryLedger()):
+        with track_cost() as report, install_cost_tracking(MemoryLedger()):
             llm.chat(HI)
             list(llm.stream_chat(HI))
-            stream = llm.stream_chat(HI)
-            next(stream)
-            stream.close()
-            del stream
+            for stream in (spoken.stream_chat(HI), spoken.stream_complete("x")):
+                next(stream)
+                stream.close()
+            spoken.stream_complete("never read")
+            async for _ in await spoken.astream_chat(HI):
+                break
+        del stream
     gc.collect()
+    for _ in range(5):  # the loop closes what was left of async streams
+        await asyncio.sleep(0)
+    assert len(report.calls) == 6
     assert (len(root.event_handlers), len(root.span_handlers)) == handlers
     assert len(_METER._calls) == len(_METER._streams) == 0
     assert _METER._installed == ()
-    assert llm.callback_manager.handlers == []
+    assert llm.callback_manager.handlers == spoken.callback_manager.handlers == []
     assert current_scope() is None
 
 
@@ -193,6 +224,18 @@ def test_embeddings_are_recorded_on_request(world, llm):
     assert all(record.estimated for record in embedded)
     assert report.total_usd == ledger.total() == usd("text-embedding-3-small", input=5) + ONE_CALL
     assert inner.total_usd == ONE_CALL
+
+
+def test_whoever_comes_from_the_token_counter_finds_its_numbers(world, llm):
+    counter = TokenCountingHandler(tokenizer=str.split)
+    llm.callback_manager = CallbackManager([counter])
+    with track_cost(embeddings=True) as cost:
+        llm.chat(HI)
+        llm.complete("hi")
+        world.embedding().get_text_embedding("one two three")
+    for name in ("total_llm_token_count", "prompt_llm_token_count", "completion_llm_token_count"):
+        assert getattr(cost, name) == getattr(counter, name) > 0
+    assert cost.total_embedding_token_count == 3
 
 
 def test_an_embedding_model_around_another_counts_once(world):

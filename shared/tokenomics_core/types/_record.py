@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime
-from decimal import Decimal
+from decimal import Context, Decimal, localcontext
 from typing import Any, Literal
-from uuid import uuid4
 
 from tokenomics_core.errors import ConfigurationError
 from tokenomics_core.types._attribution import Attribution
@@ -16,6 +16,8 @@ from tokenomics_core.types._usage import Usage
 __all__ = ["DIMENSIONS", "Outcome", "Source", "SpendRecord", "Totals", "dimension_of"]
 
 Source = Literal["model", "cache", "batch"]
+# Not the ambient context: a caller may have set a low precision, and a bill does not depend on that.
+_EXACT = Context(prec=200)
 Outcome = Literal["ok", "aborted", "cancelled", "error"]
 
 DIMENSIONS = (
@@ -74,7 +76,7 @@ class SpendRecord:
     avoided_usd: Decimal | None = None
     avoided_by: str | None = None
     notes: tuple[str, ...] = ()
-    id: str = field(default_factory=lambda: uuid4().hex)
+    id: str = field(default_factory=lambda: os.urandom(16).hex())
     content: str | None = None
 
     def __post_init__(self) -> None:
@@ -174,6 +176,6 @@ class Totals:
         )
 
     def __add__(self, other: Totals) -> Totals:
-        return Totals(
-            **{item.name: getattr(self, item.name) + getattr(other, item.name) for item in fields(self)}
-        )
+        with localcontext(_EXACT):
+            sums = {item.name: getattr(self, item.name) + getattr(other, item.name) for item in fields(self)}
+        return Totals(**sums)
