@@ -205,7 +205,7 @@ class RedisBudgetStore:
 
     def _reserve(self, hold: Hold, checks: Sequence[Check], lease_us: int, sent: bool) -> _Call:
         if len(hold.id.split()) != 1:
-            raise ConfigurationError(f"the id of a hold must be one word, not {hold.id!r}; nothing was set aside")
+            raise ConfigurationError(f"a hold's id must be one word, not {hold.id!r}; nothing was set aside")
         where = self._where(hold.accounts)
         flag = _sent_flag(hold) if sent else "0"
         what = f"{hold.id} {_words(hold.amounts)} {lease_us} {flag} {where.span} {hold.owner}"

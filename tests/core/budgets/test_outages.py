@@ -294,6 +294,6 @@ def test_wrong_redis_settings_are_refused():
     with pytest.raises(ConfigurationError, match="namespace must be a name without braces"):
         RedisBudgetStore("redis://localhost", namespace="{a}")
     spaced = Budgets(LIMITS, store=RedisBudgetStore("redis://localhost"), new_id=lambda: "a b")
-    with pytest.raises(ConfigurationError, match="must be one word, not 'a b'"):
+    with pytest.raises(ConfigurationError, match="id must be one word, not 'a b'"):
         spaced.reserve(ADA, usd="0.10")
     assert "secret" not in repr(RedisBudgetStore("redis://:secret@localhost:1/0"))
