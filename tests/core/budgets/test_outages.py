@@ -285,8 +285,7 @@ def test_wrong_settings_are_refused(make, says):
         make()
 
 
-def test_wrong_redis_settings_are_refused():
-    pytest.importorskip("redis")
+def test_wrong_redis_settings_are_refused(redis_server):
     from tokenomics_core.budgets import RedisBudgetStore
 
     with pytest.raises(ConfigurationError, match="url must be redis://"):
