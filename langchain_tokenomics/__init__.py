@@ -7,6 +7,10 @@ with track_cost() as cost:
 print(cost)
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 from tokenomics_core.errors import MissingExtraError
 
 try:
@@ -14,9 +18,30 @@ try:
 except ModuleNotFoundError as error:
     raise MissingExtraError("langchain-core", "langchain") from error
 
+from langchain_tokenomics.budgets import BudgetCallbackHandler, BudgetExceededError
 from langchain_tokenomics.callbacks import CostCallbackHandler
 from langchain_tokenomics.embeddings import MeteredEmbeddings
 from langchain_tokenomics.tracking import track_cost
 from tokenomics_core.types import attribution, in_context
 
-__all__ = ["CostCallbackHandler", "MeteredEmbeddings", "attribution", "in_context", "track_cost"]
+if TYPE_CHECKING:
+    from langchain_tokenomics.middleware import BudgetMiddleware
+
+__all__ = [
+    "BudgetCallbackHandler",
+    "BudgetExceededError",
+    "BudgetMiddleware",
+    "CostCallbackHandler",
+    "MeteredEmbeddings",
+    "attribution",
+    "in_context",
+    "track_cost",
+]
+
+
+def __getattr__(name: str) -> Any:  # the names of a module
+    if name == "BudgetMiddleware":
+        from langchain_tokenomics.middleware import BudgetMiddleware  # noqa: PLC0415 - needs the extra `agents`
+
+        return BudgetMiddleware
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
