@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import queue
 import threading
 from collections.abc import Callable, Sequence
 
@@ -30,10 +31,13 @@ class BatchWriter:
         max_pending: int = 10_000,
     ) -> None:
         self._path, self._write, self._every_s, self._max_pending = path, write, every_s, max_pending
+        # A row may come while another is being taken, from a destructor or a signal's handler in the same
+        # thread; so taking one uses nothing but atomic appends and a queue that says it is reentrant.
         self._pending: list[Row] = []
+        self._wake: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
-        self._lock, self._flushing = threading.Lock(), threading.Lock()
-        self._has_work, self._closing = threading.Event(), threading.Event()
+        self._lock, self._closing = threading.RLock(), threading.Event()
+        self._is_flushing = False
 
     @property
     def is_full(self) -> bool:
@@ -46,16 +50,16 @@ class BatchWriter:
         Raises:
             StoreError: The writer is closed, or full and what waits cannot be written; the row was not taken.
         """
+        if self._closing.is_set():
+            raise StoreError(self._path, f"is closed; record {row[0]!r} was not written")
         if self.is_full:
             self.flush()
-        with self._lock:
-            if self._closing.is_set():
-                raise StoreError(self._path, f"is closed; record {row[0]!r} was not written")
-            self._pending.append(row)
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="tokenomics-ledger", daemon=True)
-                self._thread.start()
-        self._has_work.set()
+        self._pending.append(row)
+        if self._thread is None:
+            self._start()
+        self._wake.put(None)
+        if self._closing.is_set():  # since the look above; the last flush may have been before the append
+            self.flush()
 
     def flush(self) -> None:
         """Write everything that waits, here and now.
@@ -63,40 +67,45 @@ class BatchWriter:
         Raises:
             StoreError: It could not be written; it waits on.
         """
-        with self._flushing:
-            with self._lock:
-                rows, self._pending = self._pending, []
-            if not rows:
+        with self._lock:
+            if self._is_flushing or not self._pending:
                 return
+            self._is_flushing = True
             try:
+                rows = list(self._pending)
                 self._write(rows)
-            except BaseException:
-                with self._lock:
-                    self._pending[:0] = rows
-                raise
+                del self._pending[: len(rows)]
+            finally:
+                self._is_flushing = False
 
     def close(self) -> None:
         """Write everything that waits and stop the thread."""
         self._closing.set()
-        self._has_work.set()
-        if self._thread is not None:
-            self._thread.join()
-            self._thread = None
+        self._wake.put(None)
+        if self._thread is not None and self._thread is not threading.current_thread():
+            self._thread.join()  # not from itself, where the collector may close a ledger too
         self.flush()
 
     def start_anew(self) -> None:
         """Begin without rows and thread, as a forked child must."""
-        self._pending, self._thread = [], None
-        self._lock, self._flushing = threading.Lock(), threading.Lock()
-        self._has_work, self._closing = threading.Event(), threading.Event()
+        self._pending, self._wake, self._thread = [], queue.SimpleQueue(), None
+        self._lock, self._closing = threading.RLock(), threading.Event()
+        self._is_flushing = False
+
+    def _start(self) -> None:
+        with self._lock:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="tokenomics-ledger", daemon=True)
+                self._thread.start()
 
     def _run(self) -> None:
         while not self._closing.is_set():
-            self._has_work.wait()
+            self._wake.get()
             self._closing.wait(self._every_s)
-            self._has_work.clear()
+            while not self._wake.empty():
+                self._wake.get()
             try:
                 self.flush()
             except StoreError as error:
                 _log.warning("%d records are still to be written: %s", len(self._pending), error)
-                self._has_work.set()
+                self._wake.put(None)

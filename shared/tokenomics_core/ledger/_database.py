@@ -35,7 +35,7 @@ class Database:
     def __init__(self, path: str, *, busy_timeout_s: float, synchronous: Synchronous) -> None:
         self.path = path
         self._busy_timeout_s, self._synchronous = busy_timeout_s, synchronous
-        self._write_lock, self._read_lock = threading.Lock(), threading.Lock()
+        self._write_lock, self._read_lock = threading.RLock(), threading.RLock()
         self._writer: sqlite3.Connection | None = None
         self._reader: sqlite3.Connection | None = None
         self._file: tuple[int, int] | None = None

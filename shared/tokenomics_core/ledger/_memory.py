@@ -45,7 +45,7 @@ class MemoryLedger(BaseLedger):
         self._keep_content = keep_content
         self._clock = clock
         self._entries: dict[str, Entry] = {}
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._pid = os.getpid()
 
     def record(self, record: SpendRecord) -> None:

@@ -152,6 +152,40 @@ def test_no_connection_is_carried_over_a_fork(path):
     ledger.close()
 
 
+@is_posix
+@pytest.mark.parametrize(
+    "make", ["MemoryLedger()", "SQLiteLedger(sys.argv[1])", "SQLiteLedger(sys.argv[1], flush_every_s=0.001)"]
+)
+def test_a_call_that_ends_in_the_middle_of_recording_another_is_recorded(path, make):
+    # As when the collector closes an abandoned stream: code of one's own runs amid `record`.
+    program = python(
+        "import signal\n"
+        "from tokenomics_core.ledger import MemoryLedger\n"
+        f"ledger, n_calls = {make}, 0\n"
+        "def interrupt(*_):\n"
+        "    global n_calls\n"
+        "    n_calls += 1\n"
+        "    ledger.record(call('1'))\n"
+        "    signal.setitimer(signal.ITIMER_REAL, 0.0003)\n"
+        "signal.signal(signal.SIGALRM, interrupt)\n"
+        "signal.setitimer(signal.ITIMER_REAL, 0.0003)\n"
+        "n_own = 0\n"
+        "for _ in range(4000):\n"
+        "    ledger.record(call('1'))\n"
+        "    n_own += 1\n"
+        "signal.setitimer(signal.ITIMER_REAL, 0)\n"
+        "print(n_calls + n_own, ledger.totals().calls)\n",
+        path,
+    )
+    with program:
+        try:
+            output, _ = program.communicate(timeout=60)
+        finally:
+            program.kill()
+    n_calls, n_recorded = map(int, output.split())
+    assert n_calls == n_recorded > 4000
+
+
 async def test_recording_does_not_block_the_loop_while_the_file_is_locked(path):
     ledger = SQLiteLedger(path)
     other = sqlite3.connect(path, isolation_level=None)
