@@ -39,9 +39,8 @@ def seconds(call: Callable[[], Any], rounds: int = 7) -> float:
 
 
 def print_speed(encoding: Any) -> None:
-    print(
-        f"\n{'text':28s} {'tiktoken':>12s} {'count_tokens':>14s} {'ratio':>7s} {'estimate':>12s} {'ratio':>7s}"
-    )
+    heads = f"{'tiktoken':>12s} {'count_tokens':>14s} {'ratio':>7s} {'estimate':>12s} {'ratio':>7s}"
+    print(f"\n{'text':28s} {heads}")
     for name, text in TEXTS.items():
         bare = seconds(lambda text=text: len(encoding.encode_ordinary(text)))
         ours = seconds(lambda text=text: count_tokens(text, "gpt-4o"))
@@ -57,9 +56,8 @@ def print_errors(encoding: Any) -> None:
     peer_name = f"langchain-core {version('langchain-core')}" if peer else "not installed"
     print("\nError of the estimate without a vocabulary, against o200k (peer: count_tokens_approximately,")
     print(f"{peer_name}):\n")
-    print(
-        f"{'language':14s} {'o200k':>6s} {'estimate':>9s} {'error':>8s} {'lowest':>8s} {'highest':>8s} {'peer':>8s}"
-    )
+    heads = f"{'o200k':>6s} {'estimate':>9s} {'error':>8s} {'lowest':>8s} {'highest':>8s} {'peer':>8s}"
+    print(f"{'language':14s} {heads}")
     for language, sentences in SENTENCES.items():
         exact = [len(encoding.encode_ordinary(sentence)) for sentence in sentences]
         guess = [estimate_tokens(sentence) for sentence in sentences]

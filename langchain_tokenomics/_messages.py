@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from decimal import Decimal
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 from langchain_core.messages import AIMessage, BaseMessage, get_buffer_string
@@ -37,6 +37,7 @@ _TAGS = ("user_tier",)
 _KNOWN = frozenset({*_USER, "feature", "project", *_CONVERSATION, "run", *_TAGS})
 _MAY_HOLD_A_COST = frozenset({"_hidden_params", "cost", "headers", "response_cost", "token_usage", "usage"})
 _NOTHING: Mapping[str, Any] = {}
+_is_known = lru_cache(maxsize=256)(is_known_provider)
 
 
 def attribution_of(metadata: Mapping[str, Any], run: str) -> Attribution:
@@ -71,7 +72,7 @@ def model_of(params: Mapping[str, Any], metadata: Mapping[str, Any]) -> str | No
 def provider_of(metadata: Mapping[str, Any]) -> str | None:
     """Name the provider, where LangChain knows it and has not made the name up from a class."""
     name = metadata.get("ls_provider")
-    return name if isinstance(name, str) and is_known_provider(name) else None
+    return name if isinstance(name, str) and _is_known(name) else None
 
 
 def call_end(response: LLMResult) -> CallEnd:

@@ -10,22 +10,18 @@ from llama_index.core.instrumentation.event_handlers import BaseEventHandler
 from llama_index.core.instrumentation.events import BaseEvent
 from llama_index.core.instrumentation.span import BaseSpan
 from llama_index.core.instrumentation.span_handlers import BaseSpanHandler
-from pydantic import PrivateAttr
+from pydantic import BaseModel, Field
 
 __all__ = ["EventListener", "SpanListener"]
 
 
+# LlamaIndex's handlers are pydantic models. What they hold are fields, since private attributes are slow to
+# read and every event of a process passes here.
 class EventListener(BaseEventHandler):
     """Hand each event to the step for its type; what a step raises never reaches LlamaIndex."""
 
-    _steps: dict[type[BaseEvent], Callable[[Any], None]] = PrivateAttr(default_factory=dict)
-    _failed: Callable[[], None] = PrivateAttr()
-
-    def __init__(
-        self, steps: dict[type[BaseEvent], Callable[[Any], None]], failed: Callable[[], None]
-    ) -> None:
-        super().__init__()
-        self._steps, self._failed = steps, failed
+    steps: dict[type[BaseEvent], Callable[[Any], None]] = Field(exclude=True, repr=False)
+    failed: Callable[[], None] = Field(exclude=True, repr=False)
 
     @classmethod
     def class_name(cls) -> str:
@@ -34,32 +30,33 @@ class EventListener(BaseEventHandler):
 
     def handle(self, event: BaseEvent, **kwargs: Any) -> None:
         """Take one event."""
-        step = self._steps.get(type(event))
+        step = self.steps.get(type(event))
         if step is None:
             return
         try:
             step(event)
         except Exception:  # noqa: BLE001 - an observer may not break the call it watches
-            self._failed()
+            self.failed()
 
 
 class SpanListener(BaseSpanHandler[BaseSpan]):
     """Hand over the beginning and the end of every traced function; keeps no spans itself."""
 
-    _enter: Callable[[str, str | None, object], None] = PrivateAttr()
-    _leave: Callable[[str, object], None] = PrivateAttr()
-    _drop: Callable[[str, BaseException | None], None] = PrivateAttr()
-    _failed: Callable[[], None] = PrivateAttr()
+    enter: Callable[[str, str | None, object], None] = Field(exclude=True, repr=False)
+    leave: Callable[[str, object], None] = Field(exclude=True, repr=False)
+    drop: Callable[[str, BaseException | None], None] = Field(exclude=True, repr=False)
+    failed: Callable[[], None] = Field(exclude=True, repr=False)
 
     def __init__(
         self,
+        *,
         enter: Callable[[str, str | None, object], None],
         leave: Callable[[str, object], None],
         drop: Callable[[str, BaseException | None], None],
         failed: Callable[[], None],
     ) -> None:
-        super().__init__()
-        self._enter, self._leave, self._drop, self._failed = enter, leave, drop, failed
+        # The base class's constructor knows its own fields only.
+        BaseModel.__init__(self, enter=enter, leave=leave, drop=drop, failed=failed)
 
     @classmethod
     def class_name(cls) -> str:
@@ -77,9 +74,9 @@ class SpanListener(BaseSpanHandler[BaseSpan]):
     ) -> None:
         """Take the beginning of a span."""
         try:
-            self._enter(id_, parent_id, instance)
+            self.enter(id_, parent_id, instance)
         except Exception:  # noqa: BLE001 - an observer may not break the call it watches
-            self._failed()
+            self.failed()
 
     def span_exit(
         self,
@@ -91,9 +88,9 @@ class SpanListener(BaseSpanHandler[BaseSpan]):
     ) -> None:
         """Take the end of a span; a stream goes on after it."""
         try:
-            self._leave(id_, result if isinstance(result, (Generator, AsyncGenerator)) else None)
+            self.leave(id_, result if isinstance(result, (Generator, AsyncGenerator)) else None)
         except Exception:  # noqa: BLE001 - an observer may not break the call it watches
-            self._failed()
+            self.failed()
 
     def span_drop(
         self,
@@ -105,9 +102,9 @@ class SpanListener(BaseSpanHandler[BaseSpan]):
     ) -> None:
         """Take the end of a span that raised."""
         try:
-            self._drop(id_, err)
+            self.drop(id_, err)
         except Exception:  # noqa: BLE001 - an observer may not break the call it watches
-            self._failed()
+            self.failed()
 
     def new_span(
         self,

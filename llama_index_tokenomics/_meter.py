@@ -35,7 +35,7 @@ from llama_index_tokenomics._models import (
 )
 from llama_index_tokenomics._responses import attribution_of, model_of
 from llama_index_tokenomics._spans import Span, SpanTree
-from llama_index_tokenomics._stream_usage import StreamUsage
+from llama_index_tokenomics._stream_usage import StreamUsage, can_report_usage
 from tokenomics_core.observability import CallEnd, CallStart, CostScope, current_scope, is_metered
 from tokenomics_core.protocols import Ledger
 from tokenomics_core.tokens import count_tokens
@@ -62,7 +62,7 @@ class Meter:
         self._calls = CallBook(read_end)
         self._streams = StreamUsage()
         self._event_listener = EventListener(
-            {
+            steps={
                 LLMChatStartEvent: self._chat_began,
                 LLMCompletionStartEvent: self._completion_began,
                 LLMChatInProgressEvent: self._went_on,
@@ -72,9 +72,11 @@ class Meter:
                 ExceptionEvent: self._raised,
                 EmbeddingEndEvent: self._embedded,
             },
-            self._failed,
+            failed=self._failed,
         )
-        self._span_listener = SpanListener(self._enter, self._leave, self._drop, self._failed)
+        self._span_listener = SpanListener(
+            enter=self._enter, leave=self._leave, drop=self._drop, failed=self._failed
+        )
 
     @property
     def open_entries(self) -> int:
@@ -102,11 +104,10 @@ class Meter:
     # Spans
 
     def _enter(self, id_: str, parent_id: str | None, instance: object) -> None:
-        sinks = self._sinks()
-        if not sinks:
+        if not (self._installed or current_scope()):
             return
         span = self._spans.enter(id_, parent_id, instance)
-        if span.model is not None and any(sink.stream_usage for sink in sinks):
+        if can_report_usage(span) and any(sink.stream_usage for sink in self._sinks()):
             self._streams.prepare(span)
 
     def _leave(self, id_: str, stream: object) -> None:
@@ -148,10 +149,12 @@ class Meter:
         model_dict: Mapping[str, Any],
         arguments: Mapping[str, Any],
     ) -> None:
+        if event.span_id is None or not (self._installed or current_scope()):
+            return
         span = self._spans.find(event.span_id)
         model = span.model if span is not None else None
         kind = kind_of(model)
-        if event.span_id is None or kind.is_wrapper:
+        if kind.is_wrapper:
             return
         provider = provider_of(model)
         start = CallStart(

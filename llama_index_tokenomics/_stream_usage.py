@@ -11,7 +11,7 @@ from llama_index.core.instrumentation.span import active_span_id
 from llama_index_tokenomics._models import kind_of
 from llama_index_tokenomics._spans import Span
 
-__all__ = ["StreamUsage"]
+__all__ = ["StreamUsage", "can_report_usage"]
 
 _STREAMS = frozenset({"stream_chat", "astream_chat", "stream_complete", "astream_complete"})
 # Azure refuses the option in API versions before this one.
@@ -36,11 +36,8 @@ class StreamUsage(BaseCallbackHandler):
         return len(self._waiting)
 
     def prepare(self, span: Span) -> None:
-        """Wait for the call that a span is about to make, if it is a stream that can report usage."""
-        model = span.model
-        if span.method not in _STREAMS or model is None or not _can_report(model):
-            return
-        manager = model.callback_manager
+        """Wait for the call that a span is about to make."""
+        manager = span.model.callback_manager if span.model is not None else None
         if isinstance(manager, CallbackManager):
             self._waiting[span.id] = manager
             manager.handlers.append(self)
@@ -83,8 +80,11 @@ class StreamUsage(BaseCallbackHandler):
         """Have nothing to do with traces."""
 
 
-def _can_report(model: object) -> bool:
-    kind = kind_of(model)
+def can_report_usage(span: Span) -> bool:
+    """Whether a span is a stream of a model that reports usage where it is asked to."""
+    if span.model is None or span.method not in _STREAMS:
+        return False
+    kind = kind_of(span.model)
     if kind.is_azure:
-        return str(getattr(model, "api_version", "") or "") >= _FIRST_AZURE_VERSION
+        return str(getattr(span.model, "api_version", "") or "") >= _FIRST_AZURE_VERSION
     return kind.is_openai

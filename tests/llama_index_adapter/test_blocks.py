@@ -1,5 +1,6 @@
 """Blocks and installed ledgers see every call, leave no trace and never break the call they watch."""
 
+import asyncio
 import gc
 import logging
 import subprocess
@@ -8,8 +9,10 @@ from decimal import Decimal
 
 import pytest
 from llama_index.core import VectorStoreIndex
-from llama_index.core.base.llms.types import ChatMessage
+from llama_index.core.base.llms.types import ChatMessage, CompletionResponse, LLMMetadata
 from llama_index.core.instrumentation import get_dispatcher
+from llama_index.core.llms import CustomLLM
+from llama_index.core.llms.callbacks import llm_completion_callback
 from llama_index.core.schema import TextNode
 
 from examples.provider import ProviderAnswer, ProviderUsage
@@ -33,22 +36,49 @@ def llm(world):
     return world.like()
 
 
-def test_a_hundred_blocks_leave_nothing_behind(llm):
-    root = get_dispatcher()
+class Spoken(CustomLLM):
+    """A model that answers from memory."""
+
+    @property
+    def metadata(self):
+        return LLMMetadata(model_name="gpt-4o")
+
+    @llm_completion_callback()
+    def complete(self, prompt, formatted=False, **kwargs):
+        return CompletionResponse(text="x")
+
+    @llm_completion_callback()
+    def stream_complete(self, prompt, formatted=False, **kwargs):
+        return iter_of("a", "ab", "abc")
+
+
+def iter_of(*texts):
+    for text in texts:
+        yield CompletionResponse(text=text, delta=text[-1])
+
+
+async def test_a_hundred_blocks_leave_nothing_behind(llm):
+    root, spoken = get_dispatcher(), Spoken()
     handlers = len(root.event_handlers), len(root.span_handlers)
     for _ in range(100):
-        with track_cost(), install_cost_tracking(MemoryLedger()):
+        with track_cost() as report, install_cost_tracking(MemoryLedger()):
             llm.chat(HI)
             list(llm.stream_chat(HI))
-            stream = llm.stream_chat(HI)
-            next(stream)
-            stream.close()
-            del stream
+            for stream in (spoken.stream_chat(HI), spoken.stream_complete("x")):
+                next(stream)
+                stream.close()
+            spoken.stream_complete("never read")
+            async for _ in await spoken.astream_chat(HI):
+                break
+        del stream
     gc.collect()
+    for _ in range(5):  # the loop closes what was left of async streams
+        await asyncio.sleep(0)
+    assert len(report.calls) == 6
     assert (len(root.event_handlers), len(root.span_handlers)) == handlers
     assert len(_METER._calls) == len(_METER._streams) == 0
     assert _METER._installed == ()
-    assert llm.callback_manager.handlers == []
+    assert llm.callback_manager.handlers == spoken.callback_manager.handlers == []
     assert current_scope() is None
 
 

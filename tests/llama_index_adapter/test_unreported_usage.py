@@ -39,6 +39,13 @@ def vocabulary(monkeypatch):
     monkeypatch.setenv("TIKTOKEN_CACHE_DIR", str(folder))
 
 
+@pytest.fixture(autouse=True)
+def no_stream_left(world):
+    """Collect streams that were left, before their client is closed: OpenAI's are cycles that close late."""
+    yield
+    gc.collect()
+
+
 def long_answer(world, **how):
     world.says(WORDS * 50, input_tokens=50, output_tokens=500, **how)
 

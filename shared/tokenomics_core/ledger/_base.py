@@ -74,6 +74,10 @@ class BaseLedger(ABC):
         """Sum by dimensions and bucket; without either there may be no group at all."""
 
     @abstractmethod
+    def _costs(self, query: Query, dimensions: tuple[str, ...]) -> dict[Group, Decimal]:
+        """Sum the known costs alone, which is what most questions are about."""
+
+    @abstractmethod
     def _forget(self, user: str, *, delete: bool) -> int:
         """Make a user's records anonymous, or delete them, and return their number."""
 
@@ -89,7 +93,7 @@ class BaseLedger(ABC):
         self, *, since: datetime | None = None, until: datetime | None = None, **where: str | None
     ) -> Decimal:
         """Sum the known costs, in USD."""
-        return self.totals(since=since, until=until, **where).cost_usd
+        return self._costs(Query.of(since, until, where), ()).get((0, ()), Decimal(0))
 
     def totals(
         self, *, since: datetime | None = None, until: datetime | None = None, **where: str | None
@@ -107,8 +111,8 @@ class BaseLedger(ABC):
         **where: str | None,
     ) -> Mapping[str, Decimal]:
         """Sum the known costs by a dimension or tag; records without it stand under `""`."""
-        groups = self._sums(Query.of(since, until, where), dimension_names(dimension), None)
-        return {group[1][0]: groups[group].cost_usd for group in sorted(groups)}
+        groups = self._costs(Query.of(since, until, where), dimension_names(dimension))
+        return {group[1][0]: groups[group] for group in sorted(groups)}
 
     @overload
     def totals_by(

@@ -7,11 +7,13 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from datetime import datetime
+from decimal import Decimal
 
 from tokenomics_core.errors import ConfigurationError
 from tokenomics_core.ledger._base import BaseLedger, Group, utc_now
 from tokenomics_core.ledger._calendar import Calendar
 from tokenomics_core.ledger._entry import Entry, admit, anonymous
+from tokenomics_core.ledger._money import from_pico
 from tokenomics_core.ledger._query import Query
 from tokenomics_core.ledger._sums import Sums
 from tokenomics_core.types import SpendRecord, Totals, dimension_of
@@ -98,6 +100,14 @@ class MemoryLedger(BaseLedger):
                     groups[group] = Sums()
                 groups[group].add(entry)
         return {group: sums.totals() for group, sums in groups.items()}
+
+    def _costs(self, query: Query, dimensions: tuple[str, ...]) -> dict[Group, Decimal]:
+        groups: dict[Group, int] = {}
+        for entry in self._snapshot():
+            if query.admits(entry):
+                group = (0, tuple(dimension_of(entry.record, name) or "" for name in dimensions))
+                groups[group] = groups.get(group, 0) + (entry.cost_pico or 0)
+        return {group: from_pico(pico) for group, pico in groups.items()}
 
     def _forget(self, user: str, *, delete: bool) -> int:
         self._check_process()

@@ -16,7 +16,17 @@ from tokenomics_core.ledger._query import Query
 from tokenomics_core.ledger._sums import to_totals
 from tokenomics_core.types import DIMENSIONS, Attribution, SpendRecord, Totals, Usage
 
-__all__ = ["INSERT", "Row", "select_records", "select_sums", "to_group", "to_record", "to_row"]
+__all__ = [
+    "INSERT",
+    "Row",
+    "select_costs",
+    "select_records",
+    "select_sums",
+    "to_cost",
+    "to_group",
+    "to_record",
+    "to_row",
+]
 
 Row = tuple[Any, ...]
 
@@ -54,9 +64,12 @@ INSERT = (
     "ON CONFLICT (id) DO NOTHING"
 )
 
+_SPLIT = "sum({name} / 1000000), sum({name} % 1000000)"
+_COSTS = _SPLIT.format(name="cost_pico")
 _SUMS = ", ".join(
     (
-        *(f"sum({name} / {_HALF}), sum({name} % {_HALF})" for name in ("cost_pico", "avoided_pico")),
+        _COSTS,
+        _SPLIT.format(name="avoided_pico"),
         "count(*), sum(source = 'cache'), sum(cost_pico IS NULL), sum(estimated)",
         *(f"sum(CASE WHEN source <> 'cache' THEN {name} END)" for name in COUNTS),
     )
@@ -131,7 +144,17 @@ def select_records(
 
 def select_sums(query: Query, dimensions: Sequence[str], *, has_bucket: bool) -> tuple[str, Row]:
     """Return SQL and parameters for sums; with a bucket the connection must know `bucket_start`."""
-    keys, parameters = ["bucket_start(at_us)" if has_bucket else "0"], []
+    return _select("bucket_start(at_us)" if has_bucket else "0", query, dimensions, _SUMS)
+
+
+def select_costs(query: Query, dimensions: Sequence[str]) -> tuple[str, Row]:
+    """Return SQL and parameters for sums of known costs alone."""
+    return _select("0", query, dimensions, _COSTS)
+
+
+def _select(start: str, query: Query, dimensions: Sequence[str], sums: str) -> tuple[str, Row]:
+    keys: list[str] = [start]
+    parameters: list[Any] = []
     for name in dimensions:
         expression, its_parameters = _value_of(name)
         keys.append(expression)
@@ -139,8 +162,14 @@ def select_sums(query: Query, dimensions: Sequence[str], *, has_bucket: bool) ->
     conditions, its_parameters = _conditions(query)
     parameters.extend(its_parameters)
     positions = ", ".join(str(number) for number in range(1, len(keys) + 1))
-    sql = f"SELECT {', '.join(keys)}, {_SUMS} FROM records{_where(conditions)} GROUP BY {positions}"  # noqa: S608 - no values in the text
+    sql = f"SELECT {', '.join(keys)}, {sums} FROM records{_where(conditions)} GROUP BY {positions}"  # noqa: S608 - no values in the text
     return sql, tuple(parameters)
+
+
+def to_cost(row: Row) -> tuple[Group, Decimal]:
+    """Return the key and sum that a row of `select_costs` holds."""
+    *key, quotients, remainders = row
+    return (key[0], tuple(key[1:])), from_pico((quotients or 0) * _HALF + (remainders or 0))
 
 
 def to_group(row: Row, n_dimensions: int) -> tuple[Group, Totals]:

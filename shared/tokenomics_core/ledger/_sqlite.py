@@ -7,6 +7,7 @@ import os
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
+from decimal import Decimal
 from itertools import islice
 
 from tokenomics_core.errors import ConfigurationError
@@ -16,7 +17,17 @@ from tokenomics_core.ledger._calendar import Calendar
 from tokenomics_core.ledger._database import Database, Synchronous
 from tokenomics_core.ledger._entry import admit
 from tokenomics_core.ledger._query import Query
-from tokenomics_core.ledger._rows import INSERT, Row, select_records, select_sums, to_group, to_record, to_row
+from tokenomics_core.ledger._rows import (
+    INSERT,
+    Row,
+    select_costs,
+    select_records,
+    select_sums,
+    to_cost,
+    to_group,
+    to_record,
+    to_row,
+)
 from tokenomics_core.types import SpendRecord, Totals
 
 __all__ = ["SQLiteLedger"]
@@ -151,6 +162,13 @@ class SQLiteLedger(BaseLedger):
                 connection.create_function("bucket_start", 1, calendar.start_us, deterministic=True)
             rows = connection.execute(sql, parameters).fetchall()
         return dict(to_group(row, len(dimensions)) for row in rows)
+
+    def _costs(self, query: Query, dimensions: tuple[str, ...]) -> dict[Group, Decimal]:
+        self.flush()
+        sql, parameters = select_costs(query, dimensions)
+        with self._database.reading() as connection:
+            rows = connection.execute(sql, parameters).fetchall()
+        return dict(to_cost(row) for row in rows)
 
     def _forget(self, user: str, *, delete: bool) -> int:
         # Deleted and overwritten bytes are zeroed (secure_delete), and the log is emptied afterwards.

@@ -60,7 +60,7 @@ RATES: Mapping[str, float] = MappingProxyType(
         "punctuation_more": 0.5,
         "blank_runs": 1.0,
         # Letters beyond any word's length: identifiers, base64, gene sequences.
-        "endless_letters": 0.45,
+        "endless_letters": 0.55,
         # Scripts that were not fitted and symbols: o200k has most letters; emoji take two or three tokens.
         "unfitted_letters": 1.0,
         "symbols": 2.5,
@@ -85,7 +85,7 @@ _ACCENTS = {
 }
 _DIGITS = re.compile(r"\d+")
 _PUNCTUATION = re.compile(
-    r"[!-/:-@\[-`{-~\u00a1-\u00a9\u00ab-\u00b4\u00b6-\u00b8\u00bb-\u00bf\u00d7\u00f7"
+    r"[\x00-\x08\x0e-\x1b\x7f!-/:-@\[-`{-~\u00a1-\u00a9\u00ab-\u00b4\u00b6-\u00b8\u00bb-\u00bf\u00d7\u00f7"
     r"\u2010-\u205e\u20a0-\u20c0\u2100-\u2bff"  # general punctuation, currencies, symbols
     r"\u3001-\u3004\u3008-\u3020\u3030\u30fb\uff01-\uff0f\uff1a-\uff20\uff3b-\uff40\uff5b-\uff65"
     r"\u060c\u060d\u061b-\u061f\u066a-\u066d\u06d4\u0964\u0965\u05be\u05c0\u05c3\u05c6\u05f3\u05f4]+"
@@ -123,7 +123,8 @@ _COSTLIER = {
 
 def estimate_tokens(text: str) -> int:
     """Estimate how many o200k tokens a text has, without a vocabulary and rather high than low."""
-    return math.ceil(sum(_COSTS[name] * value for name, value in features_of(text).items()))
+    tokens = math.ceil(sum(_COSTS[name] * value for name, value in features_of(text).items()))
+    return max(tokens, 1) if text else 0
 
 
 def script_shares(text: str) -> tuple[float, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -153,13 +154,16 @@ def _tool_schema(tool: Any) -> Any:
     metadata = _get(tool, "metadata")
     if hasattr(metadata, "to_openai_tool"):  # LlamaIndex
         return metadata.to_openai_tool()
-    if hasattr(tool, "model_json_schema"):
+    if isinstance(tool, type) and hasattr(tool, "model_json_schema"):
         schema = tool.model_json_schema()
         return {"name": schema.get("title"), "description": schema.get("description"), "parameters": schema}
+    arguments = _get(tool, "args")  # LangChain
+    if arguments is None and callable(tool):
+        arguments = {name: {"type": "string"} for name in inspect.signature(tool).parameters}
     return {
-        "name": _get(tool, "name") or _get(tool, "__name__"),
-        "description": _get(tool, "description") or _get(tool, "__doc__"),
-        "parameters": _get(tool, "args"),
+        "name": _first(tool, "name", "__name__"),
+        "description": _first(tool, "description", "__doc__"),
+        "parameters": {"type": "object", "properties": arguments},
     }
 
 

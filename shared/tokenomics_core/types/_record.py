@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Literal
-from uuid import uuid4
 
 from tokenomics_core.errors import ConfigurationError
 from tokenomics_core.types._attribution import Attribution
@@ -74,7 +74,7 @@ class SpendRecord:
     avoided_usd: Decimal | None = None
     avoided_by: str | None = None
     notes: tuple[str, ...] = ()
-    id: str = field(default_factory=lambda: uuid4().hex)
+    id: str = field(default_factory=lambda: os.urandom(16).hex())
     content: str | None = None
 
     def __post_init__(self) -> None:

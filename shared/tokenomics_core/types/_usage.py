@@ -78,8 +78,9 @@ class Usage:
             self.output_audio_tokens,
             self.cache_read_audio_tokens,
         )
-        for name, value in zip(_COUNTS, counts, strict=True):
+        for value in counts:
             if value is not None and (type(value) is not int or value < 0):
+                name = next(name for name, count in zip(_COUNTS, counts, strict=True) if count is value)
                 raise ConfigurationError(f"{name} must be a whole number of 0 or more, not {value!r}")
         if self.extras:
             object.__setattr__(self, "extras", dict(self.extras))

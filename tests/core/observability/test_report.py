@@ -7,7 +7,7 @@ import threading
 from decimal import Decimal, localcontext
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 
 from tests.core.observability.records import hit, records, spend
 from tokenomics_core import Totals
@@ -21,6 +21,7 @@ def report_of(*calls, **settings):
     return report
 
 
+@settings(deadline=None)
 @given(records)
 def test_every_sum_is_that_of_the_records(calls):
     report = report_of(*calls)
@@ -33,6 +34,7 @@ def test_every_sum_is_that_of_the_records(calls):
     assert report.cached_calls == sum(call.source == "cache" for call in calls)
 
 
+@settings(deadline=None)
 @given(records)
 def test_groups_add_up_to_the_whole_in_every_dimension(calls):
     report = report_of(*calls)
@@ -41,6 +43,7 @@ def test_groups_add_up_to_the_whole_in_every_dimension(calls):
         assert sum(report.totals_by(dimension).values(), Totals()) == report.totals
 
 
+@settings(deadline=None)
 @given(records)
 def test_groups_come_largest_first_and_in_the_same_order_whatever_came_first(calls):
     amounts = list(report_of(*calls).by("user").values())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.core.observability.records import hit, spend
@@ -50,6 +50,7 @@ def answered(model="big", *lengths, **more):
     return [spend(model, tokens=(10, length), **more) for length in lengths]
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(min_value=1, max_value=5000), min_size=1, max_size=9))
 def test_the_answer_is_taken_to_be_as_long_as_the_median_of_earlier_ones(lengths):
     estimate = report_of(*answered("big", *lengths)).estimate(MESSAGES, "big")
@@ -65,6 +66,7 @@ def test_the_answer_is_taken_to_be_as_long_as_the_median_of_earlier_ones(lengths
     assert estimate.high_usd == tokens_in * IN_USD + max(lengths) * OUT_USD
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.integers(min_value=1, max_value=5000), max_size=9), st.integers(min_value=0, max_value=6000)
 )

@@ -34,7 +34,7 @@ def report_of(*calls, **settings):
 # -- data frame ------------------------------------------------------------------
 
 
-@settings(max_examples=25)
+@settings(max_examples=25, deadline=None)
 @given(records)
 def test_a_frame_has_a_row_per_call_and_the_same_sums(calls):
     report = report_of(*calls)

@@ -6,7 +6,7 @@ from datetime import date
 from decimal import Decimal
 from xml.etree import ElementTree as ET
 
-from hypothesis import given
+from hypothesis import given, settings
 
 from tests.core.observability.records import START, hit, records, spend
 from tokenomics_core import Totals
@@ -31,6 +31,7 @@ def notices(table: Table) -> list[str]:
     return [notice.text for notice in table.notices]
 
 
+@settings(deadline=None)
 @given(records)
 def test_every_section_adds_up_to_the_footer(calls):
     table = table_of(*calls, max_rows=3)
@@ -46,6 +47,7 @@ def test_every_section_adds_up_to_the_footer(calls):
             assert sum(row.cells[index].value or 0 for row in group.rows) == whole, (title, group.title)
 
 
+@settings(deadline=None)
 @given(records)
 def test_the_footer_is_the_sum_of_all_calls(calls):
     table, totals = table_of(*calls), Totals.of(calls)
@@ -56,6 +58,7 @@ def test_the_footer_is_the_sum_of_all_calls(calls):
         assert (column(table, "reasoning")[-1] or 0) == totals.reasoning_tokens
 
 
+@settings(deadline=None)
 @given(records)
 def test_any_report_can_be_drawn(calls):
     table = table_of(*calls)

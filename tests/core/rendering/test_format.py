@@ -7,7 +7,7 @@ from __future__ import annotations
 from decimal import Decimal, localcontext
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tokenomics_core.rendering import format_count, format_percent, format_usd, shorten
@@ -19,6 +19,7 @@ def _read(text: str) -> Decimal:
     return Decimal(text.replace("$", "").replace(",", "").replace("−", "-"))
 
 
+@settings(deadline=None)
 @given(amounts)
 def test_a_written_amount_is_within_half_of_its_last_digit(amount):
     text = format_usd(amount)
@@ -27,11 +28,13 @@ def test_a_written_amount_is_within_half_of_its_last_digit(amount):
     assert abs(_read(text) - amount) <= amount * Decimal("0.005")
 
 
+@settings(deadline=None)
 @given(amounts)
 def test_a_debt_reads_as_the_amount_with_a_sign(amount):
     assert format_usd(-amount) == f"−{format_usd(amount)}"
 
 
+@settings(deadline=None)
 @given(st.integers(min_value=0, max_value=10**14), st.integers(min_value=0, max_value=2))
 def test_an_amount_in_cents_or_dollars_is_written_exactly(cents, places):
     amount = Decimal(cents).scaleb(-places)
@@ -74,6 +77,7 @@ def test_an_amount_does_not_depend_on_the_precision_that_a_caller_has_set():
         assert format_usd(Decimal("1234567.89")) == "$1,234,567.89"
 
 
+@settings(deadline=None)
 @given(st.integers(min_value=0, max_value=10**15))
 def test_a_short_count_is_within_half_a_per_cent(count):
     text = format_count(count, compact=True)
@@ -118,6 +122,7 @@ def test_a_share_is_written_in_per_cent(share, text):
     assert format_percent(share) == text
 
 
+@settings(deadline=None)
 @given(st.text(st.characters(exclude_characters="…")), st.integers(min_value=0, max_value=60))
 def test_a_shortened_name_keeps_both_ends(name, width):
     short = shorten(name, width)

@@ -8,7 +8,7 @@ import re
 from html.parser import HTMLParser
 from xml.etree import ElementTree as ET
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.core.rendering.tables import small_table, tables
@@ -59,6 +59,7 @@ def _all_text(table: Table) -> str:
     return "".join(_tree(table).itertext())
 
 
+@settings(deadline=None)
 @given(tables())
 def test_any_table_is_one_well_formed_element_of_known_parts(table):
     root = _tree(table)
@@ -66,6 +67,7 @@ def test_any_table_is_one_well_formed_element_of_known_parts(table):
     assert {name for element in root.iter() for name in element.attrib} <= ATTRIBUTES
 
 
+@settings(deadline=None)
 @given(hostile.map(lambda text: f"x{text}"))
 def test_text_stays_text_wherever_it_stands(text):
     def cell(kind: str) -> Cell:
@@ -95,6 +97,7 @@ def test_text_stays_text_wherever_it_stands(text):
         assert set(attributes) == set(wanted)
 
 
+@settings(deadline=None)
 @given(hostile)
 def test_a_page_can_be_stored_and_holds_no_control_codes(text):
     page = to_html(Table(title=text, columns=(Column(title=""),)))

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
@@ -17,11 +17,13 @@ from tokenomics_core.rendering._format import display_width
 readable = st.text(st.characters(categories=("Lu", "Ll", "Nd", "Zs", "Po"), max_codepoint=0x2FF), max_size=60)
 
 
+@settings(deadline=None)
 @given(tables(), st.integers(min_value=20, max_value=200))
 def test_no_line_is_wider_than_asked(table, width):
     assert max(map(display_width, to_text(table, width).splitlines()), default=0) <= width
 
 
+@settings(deadline=None)
 @given(readable, st.text("模型评估测试ア가", max_size=30), st.integers(min_value=20, max_value=100))
 def test_the_width_is_that_of_a_terminal(name, wide, width):
     table = Table(
@@ -32,6 +34,7 @@ def test_the_width_is_that_of_a_terminal(name, wide, width):
     assert max(cell_len(line) for line in to_text(table, width).splitlines()) <= width
 
 
+@settings(deadline=None)
 @given(tables())
 def test_text_holds_no_control_codes(table):
     assert all(char.isprintable() or char == "\n" for char in to_text(table) if ord(char) < 0x300)
@@ -106,6 +109,7 @@ def test_a_bar_is_as_long_as_its_share_and_nothing_vanishes(parts, drawn):
     assert to_text(table).splitlines()[-1].split() == ["n", *filter(None, [drawn])]
 
 
+@settings(deadline=None)
 @given(st.lists(st.text("abcde", min_size=1, max_size=30), min_size=1), st.integers(20, 60))
 def test_no_word_of_a_notice_is_lost_however_narrow_it_is(words, width):
     table = Table(title="", columns=(Column(title=""),), notices=(Notice(" ".join(words)),))

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from anthropic.types import Message, MessageDeltaUsage
-from hypothesis import given
+from hypothesis import given, settings
 from langchain_anthropic import ChatAnthropic
 from langchain_anthropic.chat_models import _create_usage_metadata as anthropic_metadata
 from langchain_core.caches import InMemoryCache
@@ -21,6 +21,7 @@ from tokenomics_core import Usage
 from tokenomics_core.usage import is_langchain_cache_hit, usage_from_langchain, usage_from_raw
 
 
+@settings(deadline=None)
 @given(payload=payloads.openai_chat())
 def test_openai_chat_keeps_every_count_on_every_tier(payload):
     expected = usage_from_raw(payload)
@@ -29,6 +30,7 @@ def test_openai_chat_keeps_every_count_on_every_tier(payload):
     assert usage == expected
 
 
+@settings(deadline=None)
 @given(payload=payloads.openai_chat())
 def test_the_flex_and_priority_marks_alone_tell_the_tier(payload):
     usage = usage_from_langchain(chat_metadata(payload["usage"], payload["service_tier"]))
@@ -38,6 +40,7 @@ def test_the_flex_and_priority_marks_alone_tell_the_tier(payload):
         assert usage.service_tier is None
 
 
+@settings(deadline=None)
 @given(payload=payloads.openai_responses())
 def test_openai_responses_keeps_every_count_on_every_tier(payload):
     expected = usage_from_raw(payload)
@@ -46,6 +49,7 @@ def test_openai_responses_keeps_every_count_on_every_tier(payload):
     assert usage == expected
 
 
+@settings(deadline=None)
 @given(payload=payloads.anthropic_message())
 def test_anthropic_keeps_every_count_lifetime_and_search(payload):
     message = Message.model_validate(payload)
@@ -55,6 +59,7 @@ def test_anthropic_keeps_every_count_lifetime_and_search(payload):
     assert usage == usage_from_raw(message)
 
 
+@settings(deadline=None)
 @given(payload=payloads.anthropic_message())
 def test_an_anthropic_stream_keeps_what_its_last_event_repeats(payload):
     event = MessageDeltaUsage.model_validate(payload["usage"])

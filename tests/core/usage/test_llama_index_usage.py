@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 from anthropic.types import Message, RawMessageDeltaEvent
-from hypothesis import given
+from hypothesis import given, settings
 from llama_index.core.llms import ChatMessage, ChatResponse, CompletionResponse
 from llama_index.llms.openai import OpenAI
 from openai.types import CompletionUsage
@@ -28,6 +28,7 @@ def completion(payload) -> ChatCompletion:
     return ChatCompletion.model_validate({"id": "1", "created": 0, "choices": [choice], **payload})
 
 
+@settings(deadline=None)
 @given(payload=payloads.openai_chat())
 def test_openai_chat_converts_from_the_sdk_object(payload):
     raw = completion(payload)
@@ -37,6 +38,7 @@ def test_openai_chat_converts_from_the_sdk_object(payload):
     assert usage_from_llama_index(CompletionResponse(text="Hello", raw=raw)) == expected
 
 
+@settings(deadline=None)
 @given(payload=payloads.openai_chat())
 def test_an_openai_stream_with_usage_converts_from_its_last_chunk(payload):
     chunk = ChatCompletionChunk.model_validate(
@@ -60,6 +62,7 @@ def test_an_openai_stream_without_usage_reports_nothing():
     assert model_from_raw(answer(chunk)) == "gpt-4o"
 
 
+@settings(deadline=None)
 @given(payload=payloads.openai_responses())
 def test_openai_responses_convert_from_additional_kwargs(payload):
     usage = ResponseUsage.model_validate(payload["usage"])
@@ -67,6 +70,7 @@ def test_openai_responses_convert_from_additional_kwargs(payload):
     assert converted == usage_from_raw(payload["usage"])
 
 
+@settings(deadline=None)
 @given(payload=payloads.anthropic_message())
 def test_anthropic_converts_from_the_dict_around_the_sdk_usage(payload):
     raw = dict(Message.model_validate(payload))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tokenomics_core import Usage
@@ -121,6 +121,7 @@ def check(usage: Usage | None) -> None:
     assert all(value > 0 for value in usage.extras.values())
 
 
+@settings(deadline=None)
 @given(raw=_json)
 def test_no_raw_payload_breaks_a_converter(raw):
     for hint in (None, "anthropic", "bedrock"):
@@ -131,12 +132,14 @@ def test_no_raw_payload_breaks_a_converter(raw):
     assert cost is None or (cost.is_finite() and cost >= 0)
 
 
+@settings(deadline=None)
 @given(usage=_json, metadata=_mappings, output=_mappings, content=_json)
 def test_no_langchain_payload_breaks_its_converter(usage, metadata, output, content):
     check(usage_from_langchain(usage, response_metadata=metadata, llm_output=output, content=content))
     is_langchain_cache_hit(usage, output)
 
 
+@settings(deadline=None)
 @given(response=_mappings)
 def test_no_llama_index_payload_breaks_its_converter(response):
     check(usage_from_llama_index(response))

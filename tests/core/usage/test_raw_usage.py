@@ -8,7 +8,7 @@ from typing import Any
 
 import genai_prices.data
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.core.usage import payloads
@@ -71,6 +71,7 @@ def counts(usage: Usage) -> dict[str, Any]:
     ],
 )
 def test_raw_payloads_give_the_counts_that_genai_prices_extracts(make, provider, flavor):
+    @settings(deadline=None)
     @given(payload=make())
     def check(payload):
         expected = reference_counts(payload, provider, flavor)
@@ -82,6 +83,7 @@ def test_raw_payloads_give_the_counts_that_genai_prices_extracts(make, provider,
     check()
 
 
+@settings(deadline=None)
 @given(
     payload=st.one_of(
         payloads.openai_chat(),

@@ -6,7 +6,7 @@ from decimal import Decimal
 from types import SimpleNamespace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from llama_index.core.llms import ChatMessage, ChatResponse
 from openai.types import CompletionUsage
@@ -61,6 +61,7 @@ def test_a_reported_cost_is_read_as_written(name):
     assert reported_cost_usd(source) == (None if expected is None else Decimal(expected))
 
 
+@settings(deadline=None)
 @given(cost=st.floats(min_value=0, max_value=1e6, allow_nan=False))
 def test_a_float_is_taken_by_its_shortest_digits(cost):
     assert float(reported_cost_usd({"usage": {"cost": cost}})) == cost
