@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 from tokenomics_core.budgets._alerts import Alert
 from tokenomics_core.budgets._budgets import Budgets
 from tokenomics_core.budgets._limit import Limit, Refusal
+from tokenomics_core.budgets._loop import LoopGuard
 from tokenomics_core.budgets._memory import MemoryBudgetStore
 from tokenomics_core.budgets._outage import BudgetCounters
+from tokenomics_core.budgets._plan import BudgetPlan, PlanCheck, UserTier, plan_budgets
 from tokenomics_core.budgets._reservation import Reservation, Settlement
 from tokenomics_core.budgets._sqlite import SQLiteBudgetStore
 from tokenomics_core.budgets._status import BudgetLine, BudgetStatus, Left
@@ -22,6 +24,7 @@ __all__ = [
     "Alert",
     "BudgetCounters",
     "BudgetLine",
+    "BudgetPlan",
     "BudgetStatus",
     "BudgetStore",
     "Budgets",
@@ -29,13 +32,17 @@ __all__ = [
     "Ceiling",
     "Left",
     "Limit",
+    "LoopGuard",
     "MemoryBudgetStore",
+    "PlanCheck",
     "RedisBudgetStore",
     "Refusal",
     "Reservation",
     "SQLiteBudgetStore",
     "Settlement",
+    "UserTier",
     "fit_output",
+    "plan_budgets",
     "worst_case_usd",
 ]
 

@@ -18,15 +18,11 @@ from tokenomics_core.budgets._status import BudgetStatus, Left
 from tokenomics_core.budgets._steps import drive, drive_async
 from tokenomics_core.budgets._store import BudgetStore
 from tokenomics_core.budgets._touched import LimitSet
-from tokenomics_core.budgets._worst_case import CallShape, Ceiling
+from tokenomics_core.budgets._worst_case import LEASE_S, CallShape, Ceiling
 from tokenomics_core.errors import ConfigurationError
 from tokenomics_core.types import Attribution
 
 __all__ = ["Budgets"]
-
-LEASE_S = 600.0
-"""How long a call may take before its hold is no longer taken for a running one: the default timeout of the
-clients of OpenAI and Anthropic."""
 
 _Names = str | tuple[str, ...]
 

@@ -71,7 +71,7 @@ def _worst_case(
     if any(rule.unit == "usd" for rule in (*touched.rules, *touched.request)):
         if prices is None:
             raise ConfigurationError(
-                "Budgets(prices=...) is needed where limits count USD; the call was not sent"
+                "limits in USD need Budgets(prices=...) to price a call; it was not sent"
             )
         raise UnknownModelError(call.model, call.provider)
     return None

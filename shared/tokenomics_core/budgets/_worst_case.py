@@ -11,9 +11,13 @@ from typing import Protocol
 from tokenomics_core.budgets._money import Money, from_nano, nano_for_hold, whole
 from tokenomics_core.errors import ConfigurationError
 
-__all__ = ["CallShape", "Ceiling", "fit_output", "worst_case_usd"]
+__all__ = ["LEASE_S", "CallShape", "Ceiling", "fit_output", "worst_case_usd"]
 
 _COUNTS = ("input_tokens", "max_output_tokens", "model_max_output_tokens", "min_output_tokens", "answers")
+LEASE_S = 600.0
+"""How long a call may take before it is taken for dead: the default timeout of the clients of OpenAI and
+Anthropic."""
+
 _LONGEST = 10_000_000
 """Longer than any answer: where only money bounds it, the search starts here."""
 
@@ -24,8 +28,8 @@ class Ceiling(Protocol):
     def ceiling(
         self,
         model: str,
-        provider: str | None = None,
-        at: datetime | None = None,
+        provider: str | None,
+        at: datetime | None,
         *,
         input_tokens: int,
         max_output_tokens: int,
@@ -33,9 +37,11 @@ class Ceiling(Protocol):
         audio: bool = False,
         service_tier: str | None = None,
         batch: bool = False,
+        lasting_s: float = 0,
     ) -> Decimal | None:
         """Return a bound on the cost of a call in USD, whatever kind its tokens turn out to be.
 
+        `at` is when it starts, None for now, and `lasting_s` how long it may last.
         The bound must not fall as tokens grow. None where the model has no price.
         """
 
@@ -56,6 +62,7 @@ class CallShape:
         audio: Whether input and output may be audio.
         service_tier: The service tier that is asked for.
         batch: Whether the call goes through a batch endpoint.
+        lasting_s: How long the call may last; a price that rises until then counts.
         extra_usd: What is due besides tokens, such as fees of tools.
     """
 
@@ -70,6 +77,7 @@ class CallShape:
     audio: bool = False
     service_tier: str | None = None
     batch: bool = False
+    lasting_s: float = LEASE_S
     extra_usd: Money = Decimal(0)
 
     def __post_init__(self) -> None:
@@ -102,12 +110,14 @@ def worst_case_usd(prices: Ceiling, call: CallShape, output_tokens: int | None =
     most = prices.ceiling(
         call.model,
         call.provider,
+        None,
         input_tokens=call.input_tokens,
         max_output_tokens=bound,
         n=call.answers,
         audio=call.audio,
         service_tier=call.service_tier,
         batch=call.batch,
+        lasting_s=call.lasting_s,
     )
     if most is None:
         return None
