@@ -12,6 +12,7 @@ from llama_index.core.callbacks import CallbackManager, CBEventType, EventPayloa
 from llama_index.core.callbacks.base_handler import BaseCallbackHandler
 from llama_index.core.instrumentation.span import active_span_id
 from llama_index.core.rate_limiter import BaseRateLimiter
+from llama_index.core.settings import Settings
 from llama_index_instrumentation import root_dispatcher
 
 from llama_index_tokenomics._events import SpanListener
@@ -32,6 +33,9 @@ class Guard(Protocol):
     async def aadmit(self, span: Span, arguments: dict[str, Any]) -> None:
         """Do what `admit` does."""
 
+    def miss(self, span: Span) -> None:
+        """Note that a model's method ended without asking, though it cannot have done so without a call."""
+
 
 class Gate:
     """Put a limiter on every model at the beginning of its first call, and take all of them off again.
@@ -46,21 +50,23 @@ class Gate:
         self._guards: tuple[Guard, ...] = ()
         self._models: dict[int, weakref.ref[BaseLLM]] = {}
         self._reader = _ArgumentReader()
+        self._asking: set[str] = set()
         self._lock = threading.RLock()
         self._listener = SpanListener(
-            enter=self._enter, leave=self._leave, drop=self._leave, failed=self._failed
+            enter=self._enter, leave=self._leave, drop=self._drop, failed=self._failed
         )
 
     @property
     def open_entries(self) -> int:
         """How much is remembered of models and of calls under way."""
-        return len(self._models) + len(self._reader.arguments) + len(self._reader.managers)
+        return sum(map(len, (self._models, self._asking, self._reader.arguments, self._reader.managers)))
 
     def open(self, guard: Guard) -> None:
         """Have a guard asked before every call from now on."""
         with self._lock:
             if not self._guards:
                 root_dispatcher.add_span_handler(self._listener)
+                self._reader.is_open = True
             self._guards = (*self._guards, guard)
 
     def close(self, guard: Guard) -> None:
@@ -76,6 +82,7 @@ class Gate:
                 if model is not None and isinstance(model.rate_limiter, GateLimiter):
                     model.rate_limiter = model.rate_limiter.before
             self._models.clear()
+            self._asking.clear()
             self._reader.withdraw()
 
     def find(self) -> tuple[Span, Sequence[Guard], dict[str, Any]] | None:
@@ -84,6 +91,7 @@ class Gate:
         span = self.meter.find(active_span_id.get())
         if not guards or span is None or kind_of(span.model).is_wrapper:
             return None  # began before the guards, or passes the call on to a model that will be asked
+        self._asking.difference_update(outer.id for outer in span.models_above)
         return span, guards, self._reader.arguments.pop(span.id, {})
 
     def _enter(self, id_: str, parent_id: str | None, instance: object) -> None:
@@ -98,9 +106,21 @@ class Gate:
             with self._lock:
                 self._models[key] = weakref.ref(instance, lambda _: self._models.pop(key, None))
         self._reader.attach(instance.callback_manager)
+        if "structured_predict" in id_:
+            self._asking.add(id_)
 
     def _leave(self, id_: str, _: object) -> None:
         self._reader.arguments.pop(id_, None)
+        if id_ in self._asking:
+            self._asking.discard(id_)
+            span = self.meter.find(id_)
+            if span is not None:
+                for guard in self._guards:
+                    guard.miss(span)
+
+    def _drop(self, id_: str, _: object) -> None:
+        self._reader.arguments.pop(id_, None)
+        self._asking.discard(id_)
 
     def _failed(self) -> None:
         """Have nothing to tell: a model that refuses a limiter shows in the guards' `unguarded_calls`."""
@@ -156,26 +176,31 @@ class _ArgumentReader(BaseCallbackHandler):
 
     Callback handlers are handed the very dictionary, so that a bound on the answer can be put into it. One
     handler stands in each callback manager for as long as guards are open: taking it out between two calls
-    would shift the list under a thread that walks it.
+    would shift the list under a thread that walks it. Managers may share one list, so all that are seen are
+    remembered; one that was made with LlamaIndex's `Settings` shares that of the manager there.
     """
 
     def __init__(self) -> None:
         super().__init__(event_starts_to_ignore=[], event_ends_to_ignore=list(CBEventType))
         self.arguments: dict[str, dict[str, Any]] = {}
         self.managers: dict[int, weakref.ref[CallbackManager]] = {}
+        self.is_open = False
 
     def attach(self, manager: object) -> None:
         """Listen to a manager; a second time changes nothing."""
-        if not isinstance(manager, CallbackManager) or self in manager.handlers:
-            return
-        manager.handlers.append(self)
         key = id(manager)
+        if not isinstance(manager, CallbackManager) or key in self.managers:
+            return
         self.managers[key] = weakref.ref(manager, lambda _: self.managers.pop(key, None))
+        if self not in manager.handlers:
+            manager.handlers.append(self)
 
     def withdraw(self) -> None:
         """Listen to no manager any more."""
-        for entry in list(self.managers.values()):
-            manager = entry()
+        self.is_open = False
+        # Its getter would make a manager where there is none.
+        managers = [vars(Settings).get("_callback_manager"), *(entry() for entry in self.managers.values())]
+        for manager in managers:
             while manager is not None and self in manager.handlers:
                 manager.handlers.remove(self)
         self.managers.clear()
@@ -192,7 +217,12 @@ class _ArgumentReader(BaseCallbackHandler):
         """Take the arguments of a call of a model."""
         span_id = active_span_id.get()
         arguments = (payload or {}).get(EventPayload.ADDITIONAL_KWARGS)
-        if event_type is CBEventType.LLM and span_id is not None and isinstance(arguments, dict):
+        if (
+            self.is_open
+            and event_type is CBEventType.LLM
+            and span_id is not None
+            and isinstance(arguments, dict)
+        ):
             self.arguments[span_id] = arguments
         return event_id
 

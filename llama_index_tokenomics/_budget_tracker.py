@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from functools import partial
@@ -14,6 +15,8 @@ from tokenomics_core.protocols import Pricer
 from tokenomics_core.types import SpendRecord
 
 __all__ = ["SettlingTracker"]
+
+_log = logging.getLogger("tokenomics")
 
 
 class SettlingTracker(CallTracker):
@@ -62,11 +65,18 @@ class SettlingTracker(CallTracker):
         if self._pending:
             await asyncio.gather(*(asyncio.wrap_future(item) for item in list(self._pending)))
 
+    def miss(self, name: str) -> None:
+        """Count a call that was made without asking, and warn of the first one."""
+        with self._lock:
+            self.unguarded_calls += 1
+            first = self.unguarded_calls == 1
+        if first:
+            _log.warning("%s was called without asking the budget guard; its cost is not held back", name)
+
     def _pay(self, record: SpendRecord) -> None:
         reservation = self.holds.pop(record.id, None)
         if reservation is None:
-            with self._lock:
-                self.unguarded_calls += 1
+            self.miss(record.model)
             return
         settle = partial(self._budgets.settle, reservation, record.cost_usd, record.usage.total_tokens)
         self._do(settle)

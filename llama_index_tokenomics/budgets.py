@@ -88,6 +88,7 @@ class BudgetGuard:
         self._rule = OutputRule(
             most_tokens=max_output_tokens, least_tokens=min_output_tokens, fits=fit_output
         )
+        self._bounds_each_request = any(limit.scope == "request" for limit in budgets.limits)
         self._tracker = SettlingTracker(budgets, prices=prices)
         self._sink = Sink(self._tracker, stream_usage=stream_usage)
         self._stops = Stops()
@@ -213,6 +214,10 @@ class BudgetGuard:
             made = await self.budgets.areserve_call(shape, request.start.attribution, sent=True)
         self._hold(request, shape, made)
 
+    def miss(self, span: Span) -> None:
+        """Count a call that a model made without asking."""
+        self._tracker.miss(span.id.partition("-")[0])
+
     def _request(self, span: Span, arguments: dict[str, Any]) -> Request | None:
         if span.id in self._tracker.holds:
             return None  # the same call by another layer of its class
@@ -237,6 +242,8 @@ class BudgetGuard:
 
     def _hold(self, request: Request, shape: CallShape, made: Reservation) -> None:
         self._tracker.holds[request.start.key] = made
+        if not made.hold.accounts and not self._bounds_each_request:
+            return
         name = bound_name(request)
         if shape.max_output_tokens is None and name is not None and made.max_output_tokens is not None:
             request.arguments[name] = made.max_output_tokens
