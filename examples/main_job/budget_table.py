@@ -118,8 +118,8 @@ def _notices(lines: list[UserLine]) -> Iterator[Notice]:
         if line.refused:
             where = ", ".join(f"{count:,} by {name}" for name, count in sorted(line.frameworks.items()))
             yield Notice(
-                f"{line.name} was refused {line.refused:,} questions ({where}) before anything was sent. "
-                "Nobody has those answers: what they would have cost is not a saving.",
+                f"{line.name} was refused {line.refused:,} questions ({where}): what could pass the limit was "
+                "not sent. Nobody has those answers; what they would have cost is not a saving.",
                 "warning",
             )
     over = [line.name for line in lines if line.spent_usd > line.limit_usd]
@@ -135,5 +135,5 @@ def _notices(lines: list[UserLine]) -> Iterator[Notice]:
 
 def agrees(line: UserLine) -> bool:
     """Tell whether the budget booked what was billed; it rounds each call to a nano-dollar."""
-    calls = 2 * max(line.answered, 1)  # a chat engine asks twice for a follow-up
+    calls = 2 * line.asked  # a chat engine asks twice for a follow-up
     return abs(line.spent_usd - line.ledger_usd) <= Decimal("0.5e-9") * calls
