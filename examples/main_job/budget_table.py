@@ -118,8 +118,8 @@ def _notices(lines: list[UserLine]) -> Iterator[Notice]:
         if line.refused:
             where = ", ".join(f"{count:,} by {name}" for name, count in sorted(line.frameworks.items()))
             yield Notice(
-                f"{line.name} was refused {line.refused:,} questions ({where}): what could pass the limit was "
-                "not sent. Nobody has those answers; what they would have cost is not a saving.",
+                f"{line.name} was refused {line.refused:,} questions ({where}): what might pass the limit "
+                "was not sent. Nobody has those answers; what they would have cost is not a saving.",
                 "warning",
             )
     over = [line.name for line in lines if line.spent_usd > line.limit_usd]
