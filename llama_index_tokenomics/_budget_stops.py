@@ -19,6 +19,9 @@ __all__ = ["Stops"]
 _MOST_RUNS = 10_000
 _MOST_ERRORS = 1_000
 _RUN_ID = "llamaindex.run_id"
+_watched: ContextVar[tuple[tuple[Stops, list[BudgetExceededError]], ...]] = ContextVar(
+    "tokenomics_watched_refusals", default=()
+)
 
 
 class Stops:
@@ -31,9 +34,6 @@ class Stops:
 
     def __init__(self) -> None:
         self._runs: OrderedDict[str, BudgetExceededError] = OrderedDict()
-        self._watched: ContextVar[list[BudgetExceededError] | None] = ContextVar(
-            "tokenomics_refused", default=None
-        )
         self._errors: deque[BudgetExceededError] = deque(maxlen=_MOST_ERRORS)
         self._lock = threading.Lock()
         self.refused_calls = 0
@@ -52,13 +52,13 @@ class Stops:
         """
         before = self._find(_runs_of(span, call))
         if before is not None:
-            raise _again(before)
+            raise _copy(before, "run stopped")
 
     def note(self, span: Span, call: CallStart, error: BudgetExceededError) -> None:
         """Stop the run that a refused call belongs to."""
-        watched = self._watched.get()
-        if watched is not None:
-            watched.append(error)
+        error = _copy(error)  # the original holds the frames that it passed, and what is in them
+        if (refused := self._refused_here()) is not None:
+            refused.append(error)
         with self._lock:
             self.refused_calls += 1
             self._errors.append(error)
@@ -77,21 +77,23 @@ class Stops:
     def reraise(self) -> Iterator[None]:
         """Raise at the end of a block the first refusal in it that was swallowed."""
         refused: list[BudgetExceededError] = []
-        token = self._watched.set(refused)
+        token = _watched.set((*_watched.get(), (self, refused)))
         try:
             yield
         finally:
-            self._watched.reset(token)
-            outer = self._watched.get()
-            if outer is not None:
+            _watched.reset(token)
+            if (outer := self._refused_here()) is not None:
                 outer += refused
         if refused:
             raise refused[0]
 
+    def _refused_here(self) -> list[BudgetExceededError] | None:
+        """Return what was refused in the innermost block that is watched here."""
+        return next((refused for owner, refused in reversed(_watched.get()) if owner is self), None)
+
     def _find(self, runs: Iterable[str]) -> BudgetExceededError | None:
-        watched = self._watched.get()
-        if watched:
-            return watched[0]
+        if refused := self._refused_here():
+            return refused[0]
         if not self._runs:
             return None
         with self._lock:
@@ -110,7 +112,7 @@ def _runs_of(span: Span, call: CallStart, error: BudgetExceededError | None = No
         yield f"run {run}"
 
 
-def _again(error: BudgetExceededError) -> BudgetExceededError:
+def _copy(error: BudgetExceededError, rule: str | None = None) -> BudgetExceededError:
     return BudgetExceededError(
         error.scope,
         error.key,
@@ -119,5 +121,5 @@ def _again(error: BudgetExceededError) -> BudgetExceededError:
         error.limit,
         error.committed,
         error.requested,
-        "run stopped",
+        error.rule if rule is None else rule,
     )

@@ -346,6 +346,16 @@ def test_a_block_reraises_nothing_where_nothing_was_refused_and_leaves_other_err
         world.like().chat(HI)
 
 
+def test_what_is_kept_of_a_refusal_pins_no_frames(world, spent):
+    with pytest.raises(BudgetExceededError):
+        world.like().chat(HI)
+    (kept,) = spent.exceeded
+    assert kept.__traceback__ is kept.__context__ is None
+    with pytest.raises(BudgetExceededError) as caught:
+        world.like().chat(HI)
+    assert caught.value.args == kept.args
+
+
 def test_refusals_in_threads_and_tasks_of_a_block_reach_its_end(world, spent):
     from llama_index_tokenomics import in_context
 
