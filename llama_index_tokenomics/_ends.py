@@ -19,10 +19,12 @@ def read_end(call: OpenCall, response: Response | None) -> CallEnd:
         return CallEnd()
     teller = call.reported if call.reported is not None and not has_usage(response) else response
     usage = usage_from_llama_index(teller)
+    if usage is not None and call.lifetimes:
+        usage = _with_prompt_cache(call, usage)
     return CallEnd(
-        usage=_with_prompt_cache(call, usage) if usage is not None else None,
+        usage=usage,
         model=model_from_raw(teller.raw),
-        output=text_of(response),
+        output=lambda: text_of(response),
         reported_usd=reported_cost_usd(teller.raw),
     )
 
@@ -33,8 +35,6 @@ def _with_prompt_cache(call: OpenCall, usage: Usage) -> Usage:
     The client passes on a stream's last event only. That one has no writes by lifetime, and in streams of
     some gateways nothing of the cache at all, so that the input it names is the part that was not cached.
     """
-    if not call.lifetimes:
-        return usage
     if usage.cache_write_tokens is None and usage.cache_read_tokens is None:
         return replace(usage, input_tokens=None)
     if not usage.cache_write_tokens or usage.cache_write_5m_tokens is not None:

@@ -28,12 +28,12 @@ from llama_index_tokenomics._events import EventListener, SpanListener
 from llama_index_tokenomics._models import (
     Kind,
     cache_lifetimes,
-    inner_name_of,
     kind_of,
+    name_of,
     provider_of,
     service_tier_of,
 )
-from llama_index_tokenomics._responses import attribution_of, model_of
+from llama_index_tokenomics._responses import attribution_of
 from llama_index_tokenomics._spans import Span, SpanTree
 from llama_index_tokenomics._stream_usage import StreamUsage, can_report_usage
 from tokenomics_core.observability import CallEnd, CallStart, CostScope, current_scope, is_metered
@@ -57,7 +57,7 @@ class Meter:
 
     def __init__(self) -> None:
         self._installed: tuple[Sink, ...] = ()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._spans = SpanTree()
         self._calls = CallBook(read_end)
         self._streams = StreamUsage()
@@ -167,7 +167,7 @@ class Meter:
         provider = provider_of(model)
         start = CallStart(
             key=span.id if span is not None and span.is_model else event.id_,
-            model=model_of(model_dict) or (inner_name_of(model) if kind.is_langchain else None),
+            model=name_of(model, model_dict),
             provider=provider,
             attribution=_attribution(span, event.tags),
             prompt=prompt,

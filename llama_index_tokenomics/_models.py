@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from llama_index.core.base.llms.types import CachePoint, ChatMessage
+from llama_index.core.base.llms.types import CachePoint, ChatMessage, LLMMetadata
 from llama_index.core.llms.structured_llm import StructuredLLM
 
-__all__ = ["Kind", "cache_lifetimes", "inner_name_of", "kind_of", "provider_of", "service_tier_of"]
+__all__ = ["Kind", "cache_lifetimes", "kind_of", "name_of", "provider_of", "service_tier_of"]
 
 _TIERS = frozenset({"flex", "priority", "fast"})
+_UNNAMED = LLMMetadata().model_name
 _NO_SETTINGS: Mapping[str, Any] = {}
+_NO_FIELDS: dict[str, Any] = {}
 
 # The package `llama-index-llms-NAME` or `llama-index-embeddings-NAME` and the provider that it speaks to,
 # where it speaks to one only, as genai-prices names it.
@@ -93,7 +95,7 @@ def _kind_of_class(model_class: type[Any]) -> Kind:
 def provider_of(model: object) -> str | None:
     """Name a model's provider, by the address that it was pointed at, else by its package."""
     kind = kind_of(model)
-    base = getattr(model, "api_base", None)
+    base = _field(model, "api_base")
     if not isinstance(base, str) or not base:
         return kind.provider
     named = next((name for host, name in _HOSTS.items() if host in base), None)
@@ -101,14 +103,18 @@ def provider_of(model: object) -> str | None:
     return named or (None if kind.provider == "openai" else kind.provider)
 
 
-def inner_name_of(model: object) -> str | None:
-    """Name the LangChain model that a LlamaIndex model hands its calls to; LlamaIndex knows but a few."""
-    inner = getattr(model, "llm", None)
-    for key in ("model_name", "model", "model_id"):
-        name = getattr(inner, key, None)
-        if isinstance(name, str) and name:
-            return name
-    return None
+def name_of(model: Any, model_dict: Mapping[str, Any]) -> str | None:
+    """Name the model that is asked for, from an event's description of it, else from the model itself.
+
+    The description's key depends on LlamaIndex's version, and of LangChain models it names but a few.
+    """
+    name = _first_name(model_dict.get, "model_name", "model")
+    if name is None and model is not None:
+        if kind_of(model).is_langchain:
+            inner = getattr(model, "llm", None)
+            return _first_name(lambda key: getattr(inner, key, None), "model_name", "model", "model_id")
+        name = _first_name(lambda key: getattr(model.metadata, key, None), "model_name")
+    return name
 
 
 def service_tier_of(model: object, call: Mapping[str, Any]) -> str | None:
@@ -130,15 +136,29 @@ def cache_lifetimes(model: object, messages: object, call: Mapping[str, Any]) ->
                 marks.append(message.additional_kwargs.get("cache_control"))
                 marks += [block.cache_control for block in message.blocks if isinstance(block, CachePoint)]
     found = {_lifetime(mark) for mark in marks if mark is not None}
-    if getattr(model, "cache_idx", None) is not None:
+    if _field(model, "cache_idx") is not None:
         found.add("5m")
     return frozenset(found)
 
 
+def _field(model: object, name: str) -> Any:
+    """Return a model's field without asking pydantic, which is slow to say that there is none."""
+    fields: dict[str, Any] = getattr(model, "__dict__", _NO_FIELDS)
+    return fields.get(name)
+
+
 def _standing(model: object) -> Mapping[str, Any]:
     """Return what a model sends with every call; it wins over what a call names."""
-    settings = getattr(model, "additional_kwargs", None)
+    settings = _field(model, "additional_kwargs")
     return settings if isinstance(settings, Mapping) else _NO_SETTINGS
+
+
+def _first_name(get: Callable[[str], Any], *keys: str) -> str | None:
+    for key in keys:
+        name = get(key)
+        if isinstance(name, str) and name and name != _UNNAMED:
+            return name
+    return None
 
 
 def _lifetime(mark: object) -> str:

@@ -9,7 +9,6 @@ from llama_index.core.base.llms.types import (
     ChatMessage,
     ChatResponse,
     CompletionResponse,
-    LLMMetadata,
     TextBlock,
     ThinkingBlock,
     ToolCallBlock,
@@ -23,13 +22,11 @@ __all__ = [
     "content_of",
     "delta_of",
     "has_usage",
-    "model_of",
     "text_of",
 ]
 
 Response = ChatResponse | CompletionResponse
 
-_UNNAMED = LLMMetadata().model_name
 _USER = ("user_id", "user")
 _CONVERSATION = ("conversation_id", "conversation", "thread_id", "session_id")
 _TAGS = ("user_tier",)
@@ -53,21 +50,14 @@ def attribution_of(tags: Mapping[str, Any]) -> Attribution:
     )
 
 
-def model_of(model_dict: Mapping[str, Any]) -> str | None:
-    """Name the model that is asked for; the key depends on LlamaIndex's version."""
-    for key in ("model_name", "model"):
-        name = model_dict.get(key)
-        if isinstance(name, str) and name and name != _UNNAMED:
-            return name
-    return None
-
-
 def has_usage(response: Response) -> bool:
     """Whether a piece of a stream carries usage; a cheap look, made for every piece."""
-    raw = response.raw
-    if isinstance(raw, Mapping):
+    raw, told = response.raw, response.additional_kwargs
+    if told and ("usage" in told or "prompt_tokens" in told):
+        return True
+    if type(raw) is dict:
         return bool(raw.get("usage") or raw.get("usage_metadata"))
-    return bool(getattr(raw, "usage", None)) or "usage" in response.additional_kwargs
+    return bool(getattr(raw, "usage", None))
 
 
 def delta_of(response: Response) -> str:

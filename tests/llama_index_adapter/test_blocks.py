@@ -10,6 +10,7 @@ from decimal import Decimal
 import pytest
 from llama_index.core import VectorStoreIndex
 from llama_index.core.base.llms.types import ChatMessage, CompletionResponse, LLMMetadata
+from llama_index.core.callbacks import CallbackManager, TokenCountingHandler
 from llama_index.core.instrumentation import get_dispatcher
 from llama_index.core.llms import CustomLLM
 from llama_index.core.llms.callbacks import llm_completion_callback
@@ -223,6 +224,18 @@ def test_embeddings_are_recorded_on_request(world, llm):
     assert all(record.estimated for record in embedded)
     assert report.total_usd == ledger.total() == usd("text-embedding-3-small", input=5) + ONE_CALL
     assert inner.total_usd == ONE_CALL
+
+
+def test_whoever_comes_from_the_token_counter_finds_its_numbers(world, llm):
+    counter = TokenCountingHandler(tokenizer=str.split)
+    llm.callback_manager = CallbackManager([counter])
+    with track_cost(embeddings=True) as cost:
+        llm.chat(HI)
+        llm.complete("hi")
+        world.embedding().get_text_embedding("one two three")
+    for name in ("total_llm_token_count", "prompt_llm_token_count", "completion_llm_token_count"):
+        assert getattr(cost, name) == getattr(counter, name) > 0
+    assert cost.total_embedding_token_count == 3
 
 
 def test_an_embedding_model_around_another_counts_once(world):

@@ -117,7 +117,13 @@ def prepare(connection: sqlite3.Connection) -> None:
     Raises:
         UnusableFileError: The file is of another kind, or of a newer version; it was not changed.
     """
-    if _version(connection) == SCHEMA_VERSION:
+    connection.execute("BEGIN")  # what is looked at together must be of one moment: others may be at it too
+    try:
+        version = _version(connection)
+    finally:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+    if version == SCHEMA_VERSION:
         return
     connection.execute("BEGIN IMMEDIATE")
     try:

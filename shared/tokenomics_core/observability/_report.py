@@ -57,7 +57,7 @@ class CostReport:
         self._callbacks: dict[int, Callable[[SpendRecord], object]] = {}
         self._numbers = itertools.count()
         self._failed: set[int] = set()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
 
     # -- filling -------------------------------------------------------------
 

@@ -112,7 +112,7 @@ class CallTracker:
         self._timer = timer
         self._open: dict[str, CallStart] = {}
         self._watched: weakref.WeakSet[asyncio.Task[Any]] = weakref.WeakSet()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self.failures = 0
 
     def start(self, call: CallStart) -> None:

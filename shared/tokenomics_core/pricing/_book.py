@@ -80,7 +80,7 @@ class PriceBook:
             Settings.read_discounts(discounts),
             bundled_overlay() if overlay else None,
         )
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._state: tuple[PriceData, Resolver] | None = None
         self._schedules: dict[tuple[str, str | None], Schedule | NotFound] = {}
         self._has_warned = False

@@ -34,20 +34,12 @@ class Overlay:
     additions: Mapping[tuple[str, str], Sequence[Variant]] = field(default_factory=dict)
     batch_rules: Mapping[str, BatchRule] = field(default_factory=dict)
 
-    def correct(self, offers: Iterable[Offer], listed_by: str, model: str, *, native: bool) -> list[Offer]:
-        """Return the offers of a model with what is known better laid over them.
-
-        Args:
-            offers: What the data says.
-            listed_by: Whose list the model stands in.
-            model: The model as that list names it.
-            native: Whether that list's owner serves it; prices of another's do not change with the owner's,
-                but a gap in the list is one for both.
-        """
+    def correct(self, offers: Iterable[Offer], listed_by: str, model: str) -> list[Offer]:
+        """Return the offers of a model in a provider's list with what is known better laid over them."""
         key = (listed_by, model.lower())
         added = tuple(self.additions.get(key, ()))
         kept = [replace(offer, variants=(*offer.variants, *added)) for offer in offers]
-        return [*kept, *(offer for offer in self.offers.get(key, ()) if native or offer.sheet is None)]
+        return [*kept, *self.offers.get(key, ())]
 
 
 @cache

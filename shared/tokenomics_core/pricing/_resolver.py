@@ -69,7 +69,7 @@ class Settings:
         for key, value in (discounts or {}).items():
             provider, _, model = str(key).partition("/")
             hint = read_provider(provider)
-            if hint is None or hint.id is None:
+            if hint is None or hint.id is None or hint.kind in {"local", "unlisted"}:
                 raise ConfigurationError(
                     f"discounts know no provider {provider!r} in {key!r}; none was applied"
                 )
@@ -169,9 +169,7 @@ class Resolver:
         source = f"{self._data.name}: {found.listed_by}/{found.model.id}{by}"
         offers = list(offers_of(found.model, source, with_variants=native))
         overlay = self._settings.overlay
-        if overlay is None:
-            return offers
-        return overlay.correct(offers, found.listed_by, found.model.id, native=native)
+        return offers if overlay is None else overlay.correct(offers, found.listed_by, found.model.id)
 
     def _discount(self, request: _Request, found: Found | None) -> Decimal | None:
         if found is None:

@@ -9,7 +9,8 @@ o200k that were published for the family, over the languages measured, so that a
 * WikiCat, 204 languages (https://github.com/Norod/wikicat-tokenizer-eval): Gemma 3 makes on average 1.06
   and Llama 4 1.02 times the tokens of o200k; the factors leave room for languages off the average.
 * Claude to version 4.6: 1.16 on English, 1.21 on mathematics, 1.30 on Python
-  (https://venturebeat.com/ai/hidden-costs-in-ai-deployment-why-claude-models-may-be-20-30-more-expensive-than-gpt-in-enterprise-settings/);
+  (VentureBeat, "Hidden costs in AI deployment: Why Claude models may be 20-30% more expensive than GPT in
+  enterprise settings", May 2025, for Claude 3.5 Sonnet against GPT-4o);
   Chinese 1.5, Hindi and Arabic 2.1 (Komatsuzaki, April 2026: multiples of English on o200k, divided by
   o200k's own on FLORES+). Later ones: 1.3 times that
   (https://platform.claude.com/docs/en/build-with-claude/token-counting).

@@ -40,6 +40,7 @@ class Vocabularies:
         self,
         *,
         folders: Callable[[], Iterable[Path]] | None = None,
+        loaded: Callable[[str], Encoding | None] | None = None,
         fetch: Callable[[str], Encoding] | None = None,
         clock: Callable[[], float] = time.monotonic,
         retry_after_s: float = 600.0,
@@ -49,12 +50,14 @@ class Vocabularies:
 
         Args:
             folders: Returns the folders that may hold vocabulary files; by default `local_folders`.
+            loaded: Returns an encoding that is in memory already; by default what tiktoken has loaded.
             fetch: Downloads an encoding or raises `OSError` or `ValueError`; by default tiktoken's loader.
             clock: Seconds that only grow.
             retry_after_s: How long a vocabulary that was not found is not looked for again.
             wait_s: How long a call with `download="wait"` waits at most.
         """
         self._folders = folders or local_folders
+        self._loaded = loaded or _loaded_by_tiktoken
         self._fetch = fetch or _fetch
         self._clock = clock
         self._retry_after_s = retry_after_s
@@ -62,7 +65,7 @@ class Vocabularies:
         self._encodings: dict[str, Encoding] = {}
         self._not_before: dict[tuple[str, str], float] = {}
         self._downloads: dict[str, threading.Thread] = {}
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
 
     def get(self, name: str, *, download: Download = "background") -> Encoding | None:
         """Return an encoding, or None while its vocabulary is not at hand.
@@ -83,7 +86,7 @@ class Vocabularies:
         return self._encodings.get(name)
 
     def _read(self, name: str) -> Encoding | None:
-        encoding = _loaded_by_tiktoken(name)
+        encoding = self._loaded(name)
         if encoding is None and self._due("read", name):
             encoding = _read_encoding(name, self._folders())
         if encoding is not None:

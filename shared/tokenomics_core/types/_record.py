@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime
-from decimal import Decimal
+from decimal import Context, Decimal, localcontext
 from typing import Any, Literal
 
 from tokenomics_core.errors import ConfigurationError
@@ -16,6 +16,8 @@ from tokenomics_core.types._usage import Usage
 __all__ = ["DIMENSIONS", "Outcome", "Source", "SpendRecord", "Totals", "dimension_of"]
 
 Source = Literal["model", "cache", "batch"]
+# Not the ambient context: a caller may have set a low precision, and a bill does not depend on that.
+_EXACT = Context(prec=200)
 Outcome = Literal["ok", "aborted", "cancelled", "error"]
 
 DIMENSIONS = (
@@ -174,6 +176,6 @@ class Totals:
         )
 
     def __add__(self, other: Totals) -> Totals:
-        return Totals(
-            **{item.name: getattr(self, item.name) + getattr(other, item.name) for item in fields(self)}
-        )
+        with localcontext(_EXACT):
+            sums = {item.name: getattr(self, item.name) + getattr(other, item.name) for item in fields(self)}
+        return Totals(**sums)

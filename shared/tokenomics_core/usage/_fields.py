@@ -13,7 +13,7 @@ __all__ = ["count_of", "field_of", "has_field", "items_of", "note_problem", "sum
 
 _logger = logging.getLogger("tokenomics_core.usage")
 _noted: set[str] = set()
-_noted_lock = threading.Lock()
+_noted_lock = threading.RLock()
 _MAX_DIGITS = 18
 
 

@@ -75,12 +75,15 @@ def from_gemini_usage(usage: Any, envelope: Any = None) -> Usage | None:
 
 
 def grounded_searches(envelope: Any) -> int:
-    """Count billed web searches: each query from Gemini 3 on, one for a grounded answer before it."""
-    candidates = items_of(envelope, "candidates") or [envelope]
-    queries: list[Any] = []
-    for candidate in candidates:
+    """Count billed web searches: each different query from Gemini 3 on, one a grounded answer before it.
+
+    Google bills empty queries no more than repeated ones.
+    """
+    queries: set[str] = set()
+    for candidate in items_of(envelope, "candidates") or [envelope]:
         grounding = field_of(candidate, "groundingMetadata", "grounding_metadata")
-        queries += items_of(grounding, "webSearchQueries", "web_search_queries")
+        asked = items_of(grounding, "webSearchQueries", "web_search_queries")
+        queries.update(query for query in asked if isinstance(query, str) and query)
     model = text_of(envelope, "modelVersion", "model_version", "model_name", "model") or ""
     name = model.removeprefix("models/")
     return min(len(queries), 1) if name.startswith(("gemini-1", "gemini-2")) else len(queries)

@@ -1,7 +1,7 @@
 """Usage as Bedrock's Converse, Cohere and Ollama report it.
 
 Sources: the Bedrock runtime model in botocore and the extractors of genai-prices (Converse leaves the cache
-out of `inputTokens`); https://docs.cohere.com/reference/chat; https://docs.ollama.com/api/usage.
+out of `inputTokens`); https://docs.cohere.com/reference/chat; https://github.com/ollama/ollama/blob/main/docs/api.md.
 """
 
 from __future__ import annotations

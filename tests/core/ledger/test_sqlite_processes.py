@@ -97,6 +97,29 @@ def test_four_processes_that_begin_at_once_lose_no_record(path):
         assert ledger.by("user") == {f"p{number}": Decimal("1.5") for number in range(4)}
 
 
+def test_a_new_file_opened_by_many_at_once_is_made_once(tmp_path):
+    failures = []
+
+    def work(path: Path, start: threading.Barrier) -> None:
+        start.wait()
+        try:
+            with SQLiteLedger(path, busy_timeout_s=60) as ledger:
+                ledger.record(call("1"))
+        except StoreError as error:
+            failures.append(str(error))
+
+    for round_ in range(15):
+        path, start = tmp_path / f"{round_}.db", threading.Barrier(6)
+        threads = [threading.Thread(target=work, args=(path, start)) for _ in range(6)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert failures == []
+        with SQLiteLedger(path) as ledger:
+            assert ledger.total() == 6
+
+
 @has_fork
 @pytest.mark.filterwarnings("ignore:.*use of fork.*:DeprecationWarning")
 @pytest.mark.parametrize("flush_every_s", [None, 0.001])

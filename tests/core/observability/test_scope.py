@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -123,3 +124,25 @@ def test_a_hundred_blocks_leave_no_trace():
         with track_cost(prices=Flat()):
             call(str(number))
     assert current_scope() is None
+
+
+class Interrupting(str):
+    """An id that brings another record along in the middle of being stored, as a collected stream does."""
+
+    __slots__ = ()
+    meanwhile = None
+
+    def __hash__(self):
+        meanwhile, Interrupting.meanwhile = Interrupting.meanwhile, None
+        if meanwhile is not None:
+            meanwhile()
+        return super().__hash__()
+
+
+def test_a_call_that_ends_while_another_is_being_stored_waits_for_nobody():
+    with track_cost(prices=Flat()) as report:
+        call("a", 1)
+        again = replace(report.calls[0], id=Interrupting("b"))
+        Interrupting.meanwhile = lambda: report.add(replace(report.calls[0], id="c"))
+        report.add(again)
+    assert report.total_usd == 3

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from random import Random
@@ -20,9 +21,10 @@ BOOK = PriceBook(clock=lambda: NOON)
 LENGTHS = (0, 1, 500, 199_999, 200_000, 200_001, 272_001, 900_000)
 
 
-def random_usage(rng: Random, input_tokens: int, output_tokens: int) -> Usage:
-    """Any text usage within the counts."""
-    total = rng.choice((input_tokens, rng.randint(0, input_tokens)))
+def random_usage(rng: Random, input_tokens: int, output_tokens: int, lengths: Sequence[int] = ()) -> Usage:
+    """Any text usage within the counts, often of one of the given lengths."""
+    fitting = [length for length in lengths if length <= input_tokens]
+    total = rng.choice((input_tokens, rng.randint(0, input_tokens), *fitting))
     output = rng.choice((output_tokens, rng.randint(0, output_tokens)))
     read = rng.choice((0, rng.randint(0, total)))
     write = rng.choice((0, total - read, rng.randint(0, total - read)))
@@ -83,10 +85,17 @@ def test_the_bound_holds_even_where_longer_inputs_are_cheaper(
         clock=lambda: NOON,
     )
     bound = book.ceiling("m", None, None, most_in, most_out)
-    total = book.cost(random_usage(Random(seed), most_in, most_out), "m").total_usd
+    rng, lengths = Random(seed), [above for above, _, _ in steps]
     assert bound is not None
-    assert total is not None
-    assert total <= bound
+    for _ in range(5):
+        total = book.cost(random_usage(rng, most_in, most_out, lengths), "m").total_usd
+        assert total is not None
+        assert total <= bound
+
+
+def test_a_bound_looks_at_shorter_inputs_where_they_are_dearer() -> None:
+    entry = {"input": 10, "output": 0, "tiers": [{"above": 900_000, "input": 1}]}
+    assert PriceBook(overrides={"m": entry}).ceiling("m", None, NOON, 1_000_000, 0) == 9
 
 
 def test_a_bound_takes_every_input_token_as_written_for_an_hour() -> None:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import tomllib
+from dataclasses import fields, replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokenomics_core import ConfigurationError, UnknownModelError, Usage
+from tokenomics_core import ConfigurationError, Cost, UnknownModelError, Usage
 from tokenomics_core.pricing import PriceBook, default_price_book, provider_cost
 from tokenomics_core.protocols import Pricer
 
@@ -233,6 +236,22 @@ def test_counts_that_contradict_each_other_are_refused_with_their_numbers(usage:
         BOOK.cost(usage, "claude-sonnet-4-5")
 
 
+def test_reasoning_that_exceeds_the_output_is_refused_where_it_has_a_price() -> None:
+    usage = Usage(input_tokens=1, output_tokens=10, reasoning_tokens=11)
+    with pytest.raises(ConfigurationError, match="output_tokens=10 is less than its parts"):
+        BOOK.cost(usage, "sonar-deep-research", "perplexity")
+    assert BOOK.cost(usage, "gpt-5").total_usd is not None
+
+
+def test_a_model_of_another_providers_list_has_no_prices_for_special_requests() -> None:
+    usage = Usage(input_tokens=1_000_000, output_tokens=0, service_tier="priority")
+    assert BOOK.cost(usage, "gpt-4o", "openai").total_usd == Decimal("4.25")
+    azure = BOOK.cost(usage, "gpt-4o", "azure")
+    assert azure.total_usd == Decimal("2.5")
+    assert azure.source.endswith(": openai/gpt-4o for azure")
+    assert "no price for service_tier=priority" in azure.notes[0]
+
+
 def test_a_time_without_a_zone_is_refused() -> None:
     naive = datetime(2026, 11, 2, 12)
     usage = Usage(input_tokens=1, output_tokens=1)
@@ -272,6 +291,7 @@ def test_a_missing_name_is_an_unknown_model(name: Any) -> None:
         ({"aliases": {"x": 5}}, "aliases"),
         ({"aliases": {"": "gpt-4o"}}, "aliases"),
         ({"discounts": {"opnai": "0.9"}}, "'opnai'"),
+        ({"discounts": {"ollama": "0.9"}}, "'ollama'"),
         ({"discounts": {"openai": 0}}, "above 0"),
         ({"discounts": {"openai": "cheap"}}, "'cheap'"),
     ],
@@ -303,7 +323,7 @@ def test_an_alias_of_an_unknown_model_stays_unknown() -> None:
 
 def test_a_discount_multiplies_the_list_price_and_the_nearer_one_counts() -> None:
     book = PriceBook(
-        overrides={"own": {"input": 1, "output": 1, "provider": "openai"}},
+        overrides={"gpt-4.1": {"input": 1, "output": 1}},
         discounts={"openai": "0.85", "anthropic/claude-sonnet-4-5": "0.9", "anthropic": 0.5},
         clock=lambda: NOON,
     )
@@ -312,7 +332,7 @@ def test_a_discount_multiplies_the_list_price_and_the_nearer_one_counts() -> Non
     assert "times 0.85 as negotiated" in book.cost(usage, "gpt-4o").source
     assert book.cost(usage, "anthropic/claude-sonnet-4-5-20250929").total_usd == Decimal("5.4")
     assert book.cost(usage, "claude-opus-4-5").total_usd == Decimal("2.5")
-    assert book.cost(usage, "own", "openai").total_usd == 1
+    assert book.cost(usage, "gpt-4.1", "openai").total_usd == 1
     price = book.price("gpt-4o")
     assert price is not None
     assert price.input_usd_per_mtok == Decimal("2.125")
@@ -327,6 +347,7 @@ def test_a_price_shows_rates_by_kind_and_length() -> None:
     assert price.cache_read_usd_per_mtok == Decimal("0.3")
     assert price.cache_write_usd_per_mtok == Decimal("3.75")
     assert price.cache_write_1h_usd_per_mtok == 6
+    assert price.usd_per_mtok("input", input_tokens=200_000) == 3
     assert price.usd_per_mtok("input", input_tokens=200_001) == 6
     assert price.usd_per_mtok("reasoning") == 15
     assert price.usd_per_request == 0
@@ -364,3 +385,25 @@ def test_a_cost_reported_by_the_provider_is_taken_over() -> None:
 def test_the_default_book_is_one_and_the_same_and_is_a_pricer() -> None:
     assert default_price_book() is default_price_book()
     assert isinstance(default_price_book(), Pricer)
+
+
+def test_a_cost_of_the_fast_way_is_like_any_other() -> None:
+    cost = BOOK.cost(Usage(input_tokens=1000, output_tokens=500), "gpt-4.1")
+    made = Cost(**{item.name: getattr(cost, item.name) for item in fields(Cost)})
+    assert (cost, hash(cost), repr(cost)) == (made, hash(made), repr(made))
+    assert replace(cost, estimated=True).estimated
+    assert not hasattr(Cost, "__post_init__"), "the fast way would go around it"
+
+
+def test_the_overrides_of_the_guide_are_understood() -> None:
+    guide = (Path(__file__).parents[3] / "docs" / "pricing.md").read_text(encoding="utf-8")
+    block = guide.split("```toml")[1].split("```")[0]
+    book = PriceBook(overrides=tomllib.loads(block), clock=lambda: NOON)
+    usage = Usage(input_tokens=1_000_000, output_tokens=1_000_000)
+    assert book.cost(usage, "my-model").total_usd == Decimal("4.001")
+    assert book.cost(usage, "openai/gpt-4o").total_usd == 10
+    for provider in ("vllm", "hosted_vllm", "VLLMOpenAI"):
+        hosted = book.cost(usage, "meta-llama/Llama-3.3-70B-Instruct", provider)
+        assert hosted.total_usd == Decimal("0.925925925926") * 2
+    elsewhere = book.cost(usage, "meta-llama/Llama-3.3-70B-Instruct", "groq")
+    assert elsewhere.total_usd is None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from importlib.resources import files
 from typing import Any
@@ -13,7 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tokenomics_core import Usage
-from tokenomics_core.pricing import PriceBook
+from tokenomics_core.pricing import PriceBook, Rate
+from tokenomics_core.pricing._calendar import Window
+from tokenomics_core.pricing._schedule import BatchRule, Offer, Schedule, Variant
 
 BOOK = PriceBook()
 PLAIN = PriceBook(overlay=False)
@@ -131,6 +133,60 @@ def test_cached_tokens_in_a_batch_are_only_cheaper_where_that_was_published() ->
     assert BOOK.cost(usage, "gpt-4o", at=at).total_usd == Decimal("1.25")  # as without a batch
     assert BOOK.cost(usage, "gpt-5", at=at).total_usd == Decimal("0.0625")  # half
     assert BOOK.cost(usage, "gpt-5.4", at=at).total_usd == Decimal("0.25")  # of more than 272,000 tokens
+    short = Usage(input_tokens=100_000, output_tokens=0, cache_read_tokens=100_000, batch=True)
+    assert BOOK.cost(short, "gpt-5.4", at=at).total_usd == Decimal("0.013")  # as published, not half of 0.25
+
+
+def test_an_early_batch_is_half_of_a_standard_price_that_has_changed_since() -> None:
+    changed, published = datetime(2026, 9, 1, tzinfo=UTC), datetime(2026, 10, 14, tzinfo=UTC)
+    batch = Variant({"processing": "batch"}, Window(start=published), sheet("1", "2", "0.5"))
+    offers = [
+        Offer(sheet("4", "8", "1"), "old", variants=(batch,)),
+        Offer(sheet("2", "4", "0.5"), "new", Window(start=changed), variants=(batch,)),
+    ]
+    rule = BatchRule(Window(start=datetime(2025, 1, 1, tzinfo=UTC)), Decimal("0.5"), "rule")
+    schedule = Schedule("m", "p", offers, fallback=True, batch_rule=rule)
+    usage = Usage(input_tokens=2_000_000, output_tokens=1_000_000, cache_read_tokens=1_000_000, batch=True)
+    totals = []
+    for day in (datetime(2024, 12, 31), datetime(2025, 6, 1), datetime(2026, 9, 1), datetime(2026, 10, 14)):
+        table = schedule.table(usage, day.replace(tzinfo=UTC))
+        assert table is not None
+        totals.append(table.cost(usage).total_usd)
+    # cached tokens keep their price in a batch; the rest halves from 4 and 8, later from 2 and 4
+    assert totals == [13, 7, Decimal("3.5"), Decimal("3.5")]
+
+
+def sheet(*prices: str) -> dict[str, Rate]:
+    keys = ("input_tokens", "output_tokens", "cache_read_tokens")
+    return {key: Rate(Decimal(price)) for key, price in zip(keys, prices, strict=True)}
+
+
+def test_prices_of_a_span_are_not_kept_past_it() -> None:
+    book = PriceBook()
+    hours = [
+        ("2026-11-20T02:00:00+00:00", "1.32"),
+        ("2026-11-20T05:00:00+00:00", "0.66"),
+        ("2026-11-20T23:00:00+00:00", "0.66"),
+        ("2026-11-21T02:00:00+00:00", "0.66"),
+        ("2026-11-22T23:59:59+00:00", "0.66"),
+        ("2026-11-23T02:00:00+00:00", "1.32"),
+        ("2026-05-23T02:00:00+00:00", "0.435"),
+    ]
+    for at, usd in [*hours, *reversed(hours)]:
+        assert book.cost(MILLION_IN, "deepseek-v4-pro", at=datetime.fromisoformat(at)).total_usd == Decimal(
+            usd
+        )
+
+
+def test_a_window_is_open_from_its_start_until_before_its_end() -> None:
+    start, end = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 2, 1, tzinfo=UTC)
+    window, tick = Window(start=start, end=end), timedelta(microseconds=1)
+    moments = (start - tick, start, end - tick, end)
+    assert [window.is_open(moment) for moment in moments] == [False, True, True, False]
+    night = Window(daily=((time(22), time(6)),))
+    hours = (time(21, 59), time(22), time(5, 59), time(6))
+    opened = [night.is_open(datetime.combine(date(2026, 1, 1), hour, UTC)) for hour in hours]
+    assert opened == [False, True, True, False]
 
 
 @given(st.datetimes(datetime(2024, 11, 1), datetime(2026, 10, 13)))

@@ -36,14 +36,14 @@ tokens_per_s = 5000
 utilization = 0.6
 
 [["gpt-4o"]]
-from = 2026-06-01
-input = 2
-output = 8
-
-[["gpt-4o"]]
 from = 2026-09-01T00:00:00+02:00
 input = 1
 output = 4
+
+[["gpt-4o"]]
+from = 2026-06-01
+input = 2
+output = 8
 """
 
 
@@ -143,9 +143,10 @@ def test_one_name_may_have_prices_at_several_providers() -> None:
         {"provider": "deepinfra", "input": 2, "output": 2},
     ]
     book = PriceBook(overrides={"llama-9": entries})
-    assert cost(book, "llama-9", "hosted_vllm") is None
+    assert cost(book, "llama-9", "ollama") is None
+    assert cost(book, "hosted_vllm/llama-9") == 2
     assert cost(book, "llama-9", "vllm") == 2
-    assert cost(book, "deepinfra/llama-9") is None
+    assert cost(book, "deepinfra/llama-9") == 4
     assert cost(book, "llama-9", "deepinfra") == 4
     assert cost(book, "llama-9") is None
 
@@ -258,6 +259,12 @@ LITELLM: dict[str, Any] = {
     "azure/swift": {
         "litellm_provider": "azure", "input_cost_per_token": 1e-06, "output_cost_per_token": 2e-06
     },
+    "acme/free-writes": {
+        "litellm_provider": "acme",
+        "input_cost_per_token": 1e-06,
+        "output_cost_per_token": 2e-06,
+        "cache_creation_input_token_cost": 0.0,
+    },
     "acme/nothing": {"litellm_provider": "acme", "input_cost_per_token": 0.0, "output_cost_per_token": 0.0},
     "acme/steps": {"litellm_provider": "acme", "tiered_pricing": [], "input_cost_per_token": 1e-06},
     "acme/ears": {"litellm_provider": "acme", "input_cost_per_second": 0.0001},
@@ -268,7 +275,7 @@ def test_litellms_cost_map_becomes_overrides(tmp_path: Path) -> None:
     path = tmp_path / "map.json"
     path.write_text(json.dumps(LITELLM), encoding="utf-8")
     overrides = load_litellm(path)
-    assert set(overrides) == {"acme/swift", "swift", "acme/ears"}
+    assert set(overrides) == {"acme/swift", "swift", "acme/ears", "acme/free-writes"}
     book = PriceBook(overrides=overrides)
     usage = Usage(
         input_tokens=100_000,
@@ -286,6 +293,8 @@ def test_litellms_cost_map_becomes_overrides(tmp_path: Path) -> None:
     assert cost(book, "azure/swift") == 3
     assert cost(book, "swift", "AzureChatOpenAI") == 3
     assert book.cost(Usage(extras={"audio_seconds": 90}), "acme/ears").total_usd == Decimal("0.009")
+    written = Usage(input_tokens=1_000_000, output_tokens=0, cache_write_tokens=1_000_000)
+    assert book.cost(written, "acme/free-writes").total_usd == 1
     assert cost(book, "acme/nothing", "acme") is None
     assert cost(book, "acme/steps", "acme") is None
 

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tokenomics_core import Usage
-from tokenomics_core.pricing import Price, PriceBook, Rate
+from tokenomics_core.pricing import Price, PriceBook, Rate, is_known_provider
 from tokenomics_core.pricing._names import other_spellings, read_model_name
 
 AT = datetime(2026, 11, 2, 12, tzinfo=UTC)
@@ -126,6 +126,7 @@ def test_a_client_of_another_vendors_interface_is_remarked(book: PriceBook) -> N
         ("perplexity/sonar", None, "two models"),
         ("gpt-4o", "groq", "groq does not list"),
         ("arn:aws:bedrock:us-east-1:1:provisioned-model/x", None, "alias"),
+        ("bedrock/us-east-1/1-month-commitment/amazon.nova-pro-v1:0", None, "committed throughput"),
     ],
 )
 def test_the_reason_for_an_unknown_price_is_told(
@@ -134,3 +135,15 @@ def test_the_reason_for_an_unknown_price_is_told(
     cost = book.cost(Usage(input_tokens=1, output_tokens=1), name, hint)
     assert (cost.total_usd, cost.source) == (None, "unknown model")
     assert reason in cost.notes[0]
+
+
+@pytest.mark.parametrize(
+    "name", ["openai", "ChatOpenAI", "google_genai", "amazon_bedrock", "Ollama", "x-ai", "nvidia"]
+)
+def test_providers_are_known_in_the_frameworks_spellings(name: str) -> None:
+    assert is_known_provider(name)
+
+
+@pytest.mark.parametrize("name", ["fakelistchatmodel", "MyModel", ""])
+def test_names_made_up_from_a_class_are_no_providers(name: str) -> None:
+    assert not is_known_provider(name)

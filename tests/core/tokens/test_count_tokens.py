@@ -23,7 +23,7 @@ from tokenomics_core import ConfigurationError
 from tokenomics_core.tokens import MEDIA_TOKENS, TokenCount, Vocabularies, count_tokens, estimate_tokens
 from tokenomics_core.tokens._families import family_of
 
-NOTHING = Vocabularies(folders=list)
+NOTHING = Vocabularies(folders=list, loaded=lambda name: None)
 """No vocabulary at hand; used with `download="never"`."""
 
 # The example of OpenAI's cookbook, whose counts its API confirmed: 129 for gpt-4, 124 for gpt-4o.

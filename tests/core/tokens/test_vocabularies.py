@@ -19,6 +19,11 @@ from tokenomics_core.tokens._vocabulary import local_folders
 O200K_FILE = "fb374d419588a4632f3f557e76b4b70aebbca790"
 
 
+def alone(**settings) -> Vocabularies:
+    """Vocabularies that do not see what other tests made tiktoken load."""
+    return Vocabularies(loaded=lambda name: None, **settings)
+
+
 class Clock:
     """Time that passes when told to."""
 
@@ -139,7 +144,7 @@ def test_without_network_and_copy_the_count_is_an_estimate(tmp_path, download):
 
 def test_counting_leaves_the_bundled_folder_as_it_is(vocabulary_folder):
     before = {path.name: path.stat().st_mtime_ns for path in vocabulary_folder.iterdir()}
-    vocabularies = Vocabularies(folders=lambda: [vocabulary_folder])
+    vocabularies = alone(folders=lambda: [vocabulary_folder])
     assert vocabularies.get("o200k_base", download="never") is not None
     assert vocabularies.get("p50k_base", download="never") is None
     assert {path.name: path.stat().st_mtime_ns for path in vocabulary_folder.iterdir()} == before
@@ -149,8 +154,8 @@ def test_a_damaged_file_is_passed_over_and_kept(vocabulary_folder, tmp_path):
     damaged = tmp_path / O200K_FILE
     damaged.write_bytes((vocabulary_folder / O200K_FILE).read_bytes()[:-20])
     size = damaged.stat().st_size
-    assert Vocabularies(folders=lambda: [tmp_path]).get("o200k_base", download="never") is None
-    both = Vocabularies(folders=lambda: [tmp_path, vocabulary_folder])
+    assert alone(folders=lambda: [tmp_path]).get("o200k_base", download="never") is None
+    both = alone(folders=lambda: [tmp_path, vocabulary_folder])
     assert both.get("o200k_base", download="never").encode_ordinary("hi there") is not None
     assert damaged.stat().st_size == size
 
@@ -159,7 +164,7 @@ def test_a_file_in_tiktokens_cache_folder_is_used(vocabulary_folder, tmp_path, m
     shutil.copy(vocabulary_folder / O200K_FILE, tmp_path)
     monkeypatch.setenv("TIKTOKEN_CACHE_DIR", str(tmp_path))
     assert local_folders()[0] == tmp_path
-    assert Vocabularies(folders=lambda: local_folders()[:1]).get("o200k_base", download="never") is not None
+    assert alone(folders=lambda: local_folders()[:1]).get("o200k_base", download="never") is not None
 
 
 def test_an_empty_setting_switches_tiktokens_cache_off_as_tiktoken_means_it(monkeypatch):
@@ -175,7 +180,7 @@ def test_an_empty_setting_switches_tiktokens_cache_off_as_tiktoken_means_it(monk
 def test_a_background_download_serves_later_calls():
     fetch = Fetcher(toy())
     fetch.may_finish.clear()
-    vocabularies = Vocabularies(folders=list, fetch=fetch)
+    vocabularies = alone(folders=list, fetch=fetch)
     assert count_tokens("abc", "gpt-4o", vocabularies=vocabularies).estimated
     fetch.may_finish.set()
     assert vocabularies.get("o200k_base", download="wait") is fetch.outcome
@@ -186,7 +191,7 @@ def test_a_background_download_serves_later_calls():
 def test_waiting_for_a_download_ends_when_the_time_is_up():
     fetch = Fetcher(toy())
     fetch.may_finish.clear()
-    vocabularies = Vocabularies(folders=list, fetch=fetch, wait_s=0.01)
+    vocabularies = alone(folders=list, fetch=fetch, wait_s=0.01)
     assert vocabularies.get("o200k_base", download="wait") is None
     assert not load_vocabulary("gpt-4o", vocabularies=vocabularies)
     fetch.may_finish.set()
@@ -196,7 +201,7 @@ def test_waiting_for_a_download_ends_when_the_time_is_up():
 def test_many_threads_start_one_download():
     fetch = Fetcher(toy())
     fetch.may_finish.clear()
-    vocabularies = Vocabularies(folders=list, fetch=fetch)
+    vocabularies = alone(folders=list, fetch=fetch)
     threads = [threading.Thread(target=vocabularies.get, args=("o200k_base",)) for _ in range(16)]
     for thread in threads:
         thread.start()
@@ -212,7 +217,7 @@ def test_many_threads_start_one_download():
 )
 def test_a_failed_download_is_remembered_and_tried_again_later(failure):
     clock, fetch = Clock(), Fetcher(failure)
-    vocabularies = Vocabularies(folders=list, fetch=fetch, clock=clock, retry_after_s=600)
+    vocabularies = alone(folders=list, fetch=fetch, clock=clock, retry_after_s=600)
     for _ in range(3):
         assert vocabularies.get("o200k_base", download="wait") is None
     assert fetch.calls == 1
@@ -227,13 +232,13 @@ def test_a_failed_download_is_remembered_and_tried_again_later(failure):
 
 def test_never_means_that_nothing_is_fetched():
     fetch = Fetcher(toy())
-    assert Vocabularies(folders=list, fetch=fetch).get("o200k_base", download="never") is None
+    assert alone(folders=list, fetch=fetch).get("o200k_base", download="never") is None
     assert fetch.calls == 0
 
 
 def test_a_vocabulary_that_appears_later_is_found_after_a_while(vocabulary_folder, tmp_path):
     clock = Clock()
-    vocabularies = Vocabularies(folders=lambda: [tmp_path], clock=clock)
+    vocabularies = alone(folders=lambda: [tmp_path], clock=clock)
     assert vocabularies.get("cl100k_base", download="never") is None
     for path in vocabulary_folder.iterdir():
         shutil.copy(path, tmp_path)
@@ -242,10 +247,16 @@ def test_a_vocabulary_that_appears_later_is_found_after_a_while(vocabulary_folde
     assert vocabularies.get("cl100k_base", download="never") is not None
 
 
+def test_what_tiktoken_has_in_memory_is_used():
+    encoding = toy()
+    vocabularies = Vocabularies(folders=list, loaded={"o200k_base": encoding}.get)
+    assert vocabularies.get("o200k_base", download="never") is encoding
+
+
 def test_an_encoding_that_tiktoken_does_not_know_is_not_at_hand():
-    assert Vocabularies().get("no_such_encoding", download="never") is None
+    assert alone().get("no_such_encoding", download="never") is None
 
 
 def test_loading_ahead_tells_whether_it_worked(vocabulary_folder):
-    assert load_vocabulary("gpt-4o", download="never", vocabularies=Vocabularies())
-    assert not load_vocabulary("gpt-4o", download="never", vocabularies=Vocabularies(folders=list))
+    assert load_vocabulary("gpt-4o", download="never", vocabularies=alone())
+    assert not load_vocabulary("gpt-4o", download="never", vocabularies=alone(folders=list))

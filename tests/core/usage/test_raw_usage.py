@@ -345,7 +345,7 @@ DOCUMENTED = {
             "candidates": [
                 {
                     "finishReason": "STOP",
-                    "groundingMetadata": {"webSearchQueries": ["uefa euro 2024", "final"]},
+                    "groundingMetadata": {"webSearchQueries": ["uefa euro", "", "final", "final"]},
                 }
             ],
             "usageMetadata": {
