@@ -14,9 +14,18 @@ try:
 except ModuleNotFoundError as error:
     raise MissingExtraError("langchain-core", "langchain") from error
 
+from langchain_tokenomics.budgets import BudgetCallbackHandler, BudgetExceededError
 from langchain_tokenomics.callbacks import CostCallbackHandler
 from langchain_tokenomics.embeddings import MeteredEmbeddings
 from langchain_tokenomics.tracking import track_cost
 from tokenomics_core.types import attribution, in_context
 
-__all__ = ["CostCallbackHandler", "MeteredEmbeddings", "attribution", "in_context", "track_cost"]
+__all__ = [
+    "BudgetCallbackHandler",
+    "BudgetExceededError",
+    "CostCallbackHandler",
+    "MeteredEmbeddings",
+    "attribution",
+    "in_context",
+    "track_cost",
+]

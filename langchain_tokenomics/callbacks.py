@@ -20,6 +20,7 @@ from langchain_tokenomics._messages import (
     usage_of_error,
 )
 from langchain_tokenomics._runs import RunTree
+from tokenomics_core.errors import TokenomicsError
 from tokenomics_core.observability import (
     CallEnd,
     CallStart,
@@ -28,74 +29,22 @@ from tokenomics_core.observability import (
     CostScope,
     LedgerWriter,
     in_event_loop,
+    withdraw_call,
 )
 from tokenomics_core.pricing import PriceBook, default_price_book
 from tokenomics_core.protocols import Ledger, Pricer
 from tokenomics_core.types import SpendRecord
 
-__all__ = ["BlockCallbackHandler", "CostCallbackHandler"]
+__all__ = ["BlockCallbackHandler", "CostCallbackHandler", "ModelCallHandler"]
 
 _TIERS = frozenset({"flex", "priority", "fast"})
 
 
-class CostCallbackHandler(RunTree):
-    """Record what each model call costs, on every path LangChain has.
+class ModelCallHandler(RunTree):
+    """Hand the start and the end of every model call to a tracker, on every path LangChain has."""
 
-    Pass it in a config (`{"callbacks": [handler]}`) or to a model's constructor. Calls are attributed from
-    `attribution(...)` and from the config's metadata: `user_id`, `feature`, `project`, `conversation_id`,
-    `thread_id`. A call through a batch endpoint says so with the metadata `{"batch": True}`.
-
-    Args:
-        ledger: Where records are kept. Without one they are kept in `handler.report`.
-        prices: What calls cost; the shared price book where none is given. With
-            `PriceBook(unknown="raise")` a call of an unknown model is refused before it is sent.
-        report: A report to fill as well.
-        keep_content: Whether prompts and answers are kept in the records.
-    """
-
-    run_inline = True
-
-    def __init__(
-        self,
-        ledger: Ledger | None = None,
-        *,
-        prices: Pricer | None = None,
-        report: CostReport | None = None,
-        keep_content: bool = False,
-    ) -> None:
-        RunTree.__init__(self)
-        prices = prices if prices is not None else default_price_book()
-        self.report = CostReport(prices=prices) if ledger is None and report is None else report
-        self._writer = LedgerWriter(ledger) if ledger is not None else None
-        self._watch(CallTracker(self._keep, prices=prices), prices, keep_content=keep_content)
-
-    def _watch(self, tracker: CallTracker, prices: Pricer, *, keep_content: bool) -> None:
-        self._tracker = tracker
-        self._prices = prices
-        self._keep_content = keep_content
-        self.raise_error = isinstance(prices, PriceBook) and prices.unknown == "raise"
-        if isinstance(prices, PriceBook):
-            prices.load()
-
-    def flush(self) -> None:
-        """Wait for records that are still being written, and record calls that were cancelled silently."""
-        self._tracker.close()
-        if self._writer is not None:
-            self._writer.flush()
-
-    async def aflush(self) -> None:
-        """Do the same without blocking the event loop."""
-        self._tracker.close()
-        if self._writer is not None:
-            await self._writer.aflush()
-
-    def _keep(self, record: SpendRecord) -> None:
-        if self.report is not None:
-            self.report.add(record)
-        if self._writer is not None:
-            self._writer.write(record)
-
-    # Model calls
+    _tracker: CallTracker
+    _keep_content = False
 
     def on_chat_model_start(
         self,
@@ -152,46 +101,35 @@ class CostCallbackHandler(RunTree):
         metadata: dict[str, Any] | None,
         kwargs: dict[str, Any],
     ) -> None:
-        params = kwargs.get("invocation_params") or {}
-        known = metadata or {}
-        model, provider = model_of(params, known), provider_of(known)
-        if self.raise_error and isinstance(self._prices, PriceBook) and model is not None:
-            self._prices.price(model, provider)
-        batch = kwargs.get("batch_size", 1) > 1 and not in_event_loop()
-        self._guarded(
-            self._open, operation, prompt, run_id, parent_run_id, known, params, model, provider, batch
-        )
+        raise NotImplementedError
 
-    def _open(
+    def _call(
         self,
         operation: str,
         prompt: Any,
         run_id: UUID,
         parent_run_id: UUID | None,
         metadata: dict[str, Any],
-        params: dict[str, Any],
-        model: str | None,
-        provider: str | None,
-        batch: bool,
-    ) -> None:
+        kwargs: dict[str, Any],
+    ) -> CallStart:
+        params = kwargs.get("invocation_params") or {}
         root = self.root_of(run_id, parent_run_id).hex
         tier = params.get("service_tier")
-        self._tracker.start(
-            CallStart(
-                key=run_id.hex,
-                model=model,
-                provider=provider,
-                attribution=attribution_of(metadata, root),
-                prompt=prompt,
-                tools=params.get("tools"),
-                operation=operation,
-                source="batch" if metadata.get("batch") is True else "model",
-                service_tier=tier if tier in _TIERS else None,
-                # A text model's start is told by a task of its own, and its cancellation is told too.
-                owned=operation == "chat",
-                group=root,
-                batch=str(threading.get_ident()) if batch else None,
-            )
+        batch = kwargs.get("batch_size", 1) > 1 and not in_event_loop()
+        return CallStart(
+            key=run_id.hex,
+            model=model_of(params, metadata),
+            provider=provider_of(metadata),
+            attribution=attribution_of(metadata, root),
+            prompt=prompt,
+            tools=params.get("tools"),
+            operation=operation,
+            source="batch" if metadata.get("batch") is True else "model",
+            service_tier=tier if tier in _TIERS else None,
+            # A text model's start is told by a task of its own, and its cancellation is told too.
+            owned=operation == "chat",
+            group=root,
+            batch=str(threading.get_ident()) if batch else None,
         )
 
     def _end(self, run_id: UUID, response: LLMResult) -> None:
@@ -224,6 +162,83 @@ class CostCallbackHandler(RunTree):
             self._tracker.count_failure()
 
 
+class CostCallbackHandler(ModelCallHandler):
+    """Record what each model call costs, on every path LangChain has.
+
+    Pass it in a config (`{"callbacks": [handler]}`) or to a model's constructor. Calls are attributed from
+    `attribution(...)` and from the config's metadata: `user_id`, `feature`, `project`, `conversation_id`,
+    `thread_id`. A call through a batch endpoint says so with the metadata `{"batch": True}`.
+
+    Args:
+        ledger: Where records are kept. Without one they are kept in `handler.report`.
+        prices: What calls cost; the shared price book where none is given. With
+            `PriceBook(unknown="raise")` a call of an unknown model is refused before it is sent.
+        report: A report to fill as well.
+        keep_content: Whether prompts and answers are kept in the records.
+    """
+
+    run_inline = True
+
+    def __init__(
+        self,
+        ledger: Ledger | None = None,
+        *,
+        prices: Pricer | None = None,
+        report: CostReport | None = None,
+        keep_content: bool = False,
+    ) -> None:
+        RunTree.__init__(self)
+        prices = prices if prices is not None else default_price_book()
+        self.report = CostReport(prices=prices) if ledger is None and report is None else report
+        self._writer = LedgerWriter(ledger) if ledger is not None else None
+        self._watch(CallTracker(self._keep, prices=prices), prices, keep_content=keep_content)
+
+    def _watch(self, tracker: CallTracker, prices: Pricer, *, keep_content: bool) -> None:
+        self._tracker = tracker
+        self._prices = prices
+        self._keep_content = keep_content
+        self.raise_error = isinstance(prices, PriceBook) and prices.unknown == "raise"
+        if isinstance(prices, PriceBook):
+            prices.load()
+
+    def flush(self) -> None:
+        """Wait for records that are still being written, and record calls that were cancelled silently."""
+        self._tracker.close()
+        if self._writer is not None:
+            self._writer.flush()
+
+    async def aflush(self) -> None:
+        """Do the same without blocking the event loop."""
+        self._tracker.close()
+        if self._writer is not None:
+            await self._writer.aflush()
+
+    def _keep(self, record: SpendRecord) -> None:
+        if self.report is not None:
+            self.report.add(record)
+        if self._writer is not None:
+            self._writer.write(record)
+
+    def _start(
+        self,
+        operation: str,
+        prompt: Any,
+        run_id: UUID,
+        parent_run_id: UUID | None,
+        metadata: dict[str, Any] | None,
+        kwargs: dict[str, Any],
+    ) -> None:
+        known = metadata or {}
+        if self.raise_error and isinstance(self._prices, PriceBook):
+            model = model_of(kwargs.get("invocation_params") or {}, known)
+            if model is not None:
+                _refuse_unknown(self._prices, model, provider_of(known), run_id)
+        self._guarded(self._open, operation, prompt, run_id, parent_run_id, known, kwargs)
+
+    def _open(self, *call: Any) -> None:
+        self._tracker.start(self._call(*call))
+
+
 class BlockCallbackHandler(CostCallbackHandler):
     """Report to an open `track_cost` block."""
 
@@ -231,3 +246,11 @@ class BlockCallbackHandler(CostCallbackHandler):
         RunTree.__init__(self)
         self.report, self._writer = scope.report, scope.writer
         self._watch(scope.tracker, scope.prices, keep_content=scope.keep_content)
+
+
+def _refuse_unknown(prices: PriceBook, model: str, provider: str | None, run_id: UUID) -> None:
+    try:
+        prices.price(model, provider)
+    except TokenomicsError:
+        withdraw_call(run_id.hex)
+        raise

@@ -9,7 +9,13 @@ from tokenomics_core.observability._scope import (
     is_metered,
     track_cost,
 )
-from tokenomics_core.observability._tracker import CallEnd, CallStart, CallTracker, in_event_loop
+from tokenomics_core.observability._tracker import (
+    CallEnd,
+    CallStart,
+    CallTracker,
+    in_event_loop,
+    withdraw_call,
+)
 
 __all__ = [
     "CallEnd",
@@ -24,4 +30,5 @@ __all__ = [
     "in_event_loop",
     "is_metered",
     "track_cost",
+    "withdraw_call",
 ]

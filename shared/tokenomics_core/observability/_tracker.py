@@ -18,12 +18,14 @@ from tokenomics_core.observability._billing import outcome_of, was_sent
 from tokenomics_core.protocols import Pricer
 from tokenomics_core.types import Attribution, Cost, Outcome, Source, SpendRecord, Usage
 
-__all__ = ["CallEnd", "CallStart", "CallTracker", "in_event_loop"]
+__all__ = ["CallEnd", "CallStart", "CallTracker", "in_event_loop", "withdraw_call"]
 
 _log = logging.getLogger("tokenomics")
 _ZERO = Decimal(0)
 _FROM_CACHE = "answered from a cache"
 _UNKNOWN = Cost(total_usd=None, source="unknown model")
+_trackers: weakref.WeakSet[CallTracker] = weakref.WeakSet()
+_trackers_lock = threading.RLock()
 
 
 @dataclass(slots=True, kw_only=True)
@@ -114,6 +116,8 @@ class CallTracker:
         self._watched: weakref.WeakSet[asyncio.Task[Any]] = weakref.WeakSet()
         self._lock = threading.RLock()
         self.failures = 0
+        with _trackers_lock:
+            _trackers.add(self)
 
     def start(self, call: CallStart) -> None:
         """Note that a call has begun."""
@@ -266,6 +270,14 @@ class CallTracker:
             return self._prices.cost(usage, model, provider, at)
         except TokenomicsError as error:
             return replace(_UNKNOWN, notes=(str(error),))
+
+
+def withdraw_call(key: str) -> None:
+    """Tell every tracker that a call which has begun is not made: somebody who was asked later refused it."""
+    with _trackers_lock:
+        trackers = list(_trackers)
+    for tracker in trackers:
+        tracker.discard(key)
 
 
 def in_event_loop() -> bool:
