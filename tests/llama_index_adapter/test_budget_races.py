@@ -4,6 +4,7 @@ import asyncio
 import shutil
 import subprocess
 import tempfile
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from decimal import Decimal
@@ -122,3 +123,36 @@ async def test_calls_one_after_the_other_see_what_the_last_one_took(world, budge
             for _ in range(CALLS):
                 await llm.achat(HI)
     assert budgets.status("user", "ada").spent_usd == CALLS * usd("gpt-4o", input=8, output=998)
+
+
+class SlowToSettle(SQLiteBudgetStore):
+    """A store whose settling waits for a word."""
+
+    def __init__(self, path):
+        super().__init__(path)
+        self.word = threading.Event()
+
+    def settle(self, *arguments):
+        self.word.wait()
+        return super().settle(*arguments)
+
+
+@pytest.mark.parametrize("way", ["async", "sync"])
+async def test_a_call_waits_for_the_settling_of_the_one_before(world, tmp_path, way):
+    """Ten cents are held and one is taken: the second call fits only once the first is settled."""
+    world.engine.always(ProviderAnswer(text="yes", usage=ProviderUsage(input_tokens=8, output_tokens=998)))
+    llm = world.like(max_tokens=9_998)
+    store = SlowToSettle(tmp_path / "budget.db")
+    budgets = Budgets([Limit("user", usd="0.15")], store)
+    async with BudgetGuard(budgets):
+        with attribution(user="ada"):
+            await llm.achat(HI)
+            assert budgets.status("user", "ada").lines[0].held == Decimal("0.1")
+            again = llm.achat(HI) if way == "async" else asyncio.to_thread(llm.chat, HI)
+            second = asyncio.create_task(again)
+            for _ in range(20):
+                await asyncio.sleep(0)
+            await asyncio.to_thread(store.word.set)
+            await second
+    assert budgets.status("user", "ada").spent_usd == 2 * usd("gpt-4o", input=8, output=998)
+    store.close()
