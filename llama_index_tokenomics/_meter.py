@@ -101,6 +101,14 @@ class Meter:
         with self._lock:
             self._installed = tuple(item for item in self._installed if item is not sink)
 
+    def find(self, span_id: str | None) -> Span | None:
+        """Return a span that is open, or ended a moment ago; None where it began unwatched."""
+        return self._spans.find(span_id)
+
+    def withdraw(self, span_id: str) -> None:
+        """Forget a call that began and was stopped before it was sent."""
+        self._calls.discard(span_id)
+
     # Spans
 
     def _enter(self, id_: str, parent_id: str | None, instance: object) -> None:
