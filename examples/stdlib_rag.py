@@ -5,8 +5,11 @@ python examples/stdlib_rag.py --base-url https://api.openai.com/v1 --model gpt-4
 
 A LangChain chain and a LlamaIndex engine answer a stream of questions over a corpus built from the docstrings
 of the running Python. Both are tracked and attributed by user, feature and conversation, and one table
-says what the stream cost. Without --base-url the provider is a stand-in on loopback that needs no network and
-no key; with it, any provider that speaks the OpenAI protocol, its key taken from OPENAI_API_KEY.
+says what the stream cost. A second pass has a budget: one more user asks as often as all others together, is
+stopped at the limit, and the others go on.
+
+Without --base-url the provider is a stand-in on loopback that needs no network and no key; with it, any
+provider that speaks the OpenAI protocol, its key taken from OPENAI_API_KEY.
 """
 
 from __future__ import annotations
@@ -23,16 +26,21 @@ from pathlib import Path
 from uuid import uuid4
 
 from examples.main_job.arms import Arm, ArmResult, run_arm
+from examples.main_job.budget import add_runaway, limit_for
+from examples.main_job.budget_table import agrees, build_budget_table, build_user_lines
 from examples.main_job.langchain_app import LangChainApp
 from examples.main_job.llama_index_app import LlamaIndexApp
-from examples.main_job.questions import DEFAULT_PATH, load_questions
+from examples.main_job.questions import DEFAULT_PATH, Question, load_questions
 from examples.main_job.retriever import BM25Index
 from examples.main_job.table import build_table
 from examples.provider import STRONG_READER, WEAK_READER, LoopbackProvider, ReadingEngine
 from examples.stdlib_corpus import build_corpus, describe_modules
-from tokenomics_core.ledger import MemoryLedger, SQLiteLedger
+from llama_index_tokenomics import BudgetGuard
+from tokenomics_core.budgets import Budgets, Limit
+from tokenomics_core.ledger import Ledger, MemoryLedger, SQLiteLedger
 from tokenomics_core.observability import CostReport
-from tokenomics_core.rendering import format_usd, to_text
+from tokenomics_core.pricing import default_price_book
+from tokenomics_core.rendering import Table, format_usd, to_text
 
 WEAK_MODEL, STRONG_MODEL = "gpt-4.1-nano", "gpt-4.1-mini"
 """What the stand-in serves under borrowed names, so that there are prices to reckon with."""
@@ -44,16 +52,58 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the job and print its table; 1 if the ledger and the report do not agree to the nano-dollar."""
     settings = parse_arguments(arguments)
     questions = load_questions(settings.questions)[: settings.limit]
-    started = time.perf_counter()
     run = uuid4().hex
-    with open_provider(settings) as base_url, open_ledger(settings.ledger) as ledger:
+    with open_ledger(settings.ledger) as ledger:
+        plain = run_plain(settings, questions, ledger, run)
+        fine = [show_plain(settings, *plain)]
+        if settings.runaway != 0:
+            fine.append(show_budget(settings, questions, ledger, run, plain[0]))
+    return 0 if all(fine) else 1
+
+
+def run_plain(
+    settings: argparse.Namespace, questions: Sequence[Question], ledger: Ledger, run: str
+) -> tuple[ArmResult, Decimal, float]:
+    """Run the frameworks as they come; return what came out, what the ledger has of it, and the seconds."""
+    started = time.perf_counter()
+    with open_provider(settings) as base_url:
         arm = plain_arm(settings, base_url)
         result = run_arm(arm, questions, ledger=ledger, run=run, on_progress=Progress(len(questions)))
-        ledger_usd = ledger.total(run=run)
-    seconds = time.perf_counter() - started
-    table = build_table(result, stand_in=not settings.base_url, ledger_usd=ledger_usd, seconds=seconds)
+    return result, ledger.total(run=run, arm=arm.name), time.perf_counter() - started
+
+
+def show_plain(settings: argparse.Namespace, result: ArmResult, ledger_usd: Decimal, seconds: float) -> bool:
+    """Print what the stream cost; tell whether the ledger agrees."""
+    show(build_table(result, stand_in=not settings.base_url, ledger_usd=ledger_usd, seconds=seconds))
+    return adds_up(result, ledger_usd)
+
+
+def show_budget(
+    settings: argparse.Namespace,
+    questions: Sequence[Question],
+    ledger: Ledger,
+    run: str,
+    plain: ArmResult,
+) -> bool:
+    """Run the stream with a runaway user under a limit and print who was stopped; tell if all agrees."""
+    limit_usd = settings.user_limit or limit_for(plain)
+    count = len(questions) if settings.runaway is None else settings.runaway
+    asked = add_runaway(questions, count)
+    started = time.perf_counter()
+    # A provider of its own: a prompt cache that the plain pass has filled would flatter this one.
+    with open_provider(settings) as base_url:
+        budgets = Budgets([Limit("user", usd=limit_usd)], prices=default_price_book())
+        arm = budget_arm(settings, base_url, budgets)
+        result = run_arm(arm, asked, ledger=ledger, run=run, on_progress=Progress(len(asked)))
+    lines = build_user_lines(result, budgets, limit_usd)
+    print()
+    show(build_budget_table(lines, seconds=time.perf_counter() - started))
+    return adds_up(result, ledger.total(run=run, arm=arm.name)) and all(map(agrees, lines))
+
+
+def show(table: Table) -> None:
+    """Print a table, as wide as the terminal."""
     print(to_text(table, shutil.get_terminal_size().columns if sys.stdout.isatty() else None))
-    return 0 if adds_up(result, ledger_usd) else 1
 
 
 def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -67,9 +117,17 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--limit", type=int, help="ask only so many questions")
     parser.add_argument("--questions", type=Path, default=DEFAULT_PATH, help="a file like questions.jsonl")
     parser.add_argument("--ledger", type=Path, help="keep every call in this SQLite file")
+    parser.add_argument("--user-limit", type=Decimal, help="USD per user in the pass with a budget")
+    parser.add_argument(
+        "--runaway",
+        type=int,
+        help="questions of the runaway user; 0 leaves out the pass with a budget, as with --base-url",
+    )
     settings = parser.parse_args(arguments)
     if settings.base_url and not settings.model:
         parser.error("--base-url needs --model; nothing was asked")
+    if settings.base_url and settings.runaway is None:
+        settings.runaway = 0
     if not settings.base_url:
         settings.model = settings.model or WEAK_MODEL
         settings.strong_model = settings.strong_model or STRONG_MODEL
@@ -97,18 +155,34 @@ def open_ledger(path: Path | None) -> Iterator[MemoryLedger | SQLiteLedger]:
 
 def plain_arm(settings: argparse.Namespace, base_url: str) -> Arm:
     """Build both applications as they come, with a model per feature chosen once by hand."""
+    models, key, index = parts(settings)
+    apps = (
+        LangChainApp(index, describe_modules(), models, base_url, key),
+        LlamaIndexApp(index, models, base_url, key),
+    )
+    return Arm(name="plain", apps=apps, models=models)
+
+
+def budget_arm(settings: argparse.Namespace, base_url: str, budgets: Budgets) -> Arm:
+    """Build the applications under limits."""
+    models, key, index = parts(settings)
+    return Arm(
+        name="budget",
+        apps=(LlamaIndexApp(index, models, base_url, key),),
+        models=models,
+        guard=lambda: BudgetGuard(budgets),
+    )
+
+
+def parts(settings: argparse.Namespace) -> tuple[dict[str, str], str, BM25Index]:
+    """Return the model of each feature, the key, and an index of the corpus."""
     models = {
         "search": settings.model,
         "tutor": settings.strong_model,
         "review": settings.strong_model,
     }
     key = os.environ.get("OPENAI_API_KEY", "unused") if settings.base_url else "unused"
-    index = BM25Index(build_corpus())
-    apps = (
-        LangChainApp(index, describe_modules(), models, base_url, key),
-        LlamaIndexApp(index, models, base_url, key),
-    )
-    return Arm(name="plain", apps=apps, models=models)
+    return models, key, BM25Index(build_corpus())
 
 
 class Progress:

@@ -18,7 +18,8 @@ except ModuleNotFoundError:
 if not is_installed:
     raise MissingExtraError("llama-index-core", "llama-index")
 
+from llama_index_tokenomics.budgets import BudgetGuard
 from llama_index_tokenomics.tracking import CostTracking, install_cost_tracking, track_cost
 from tokenomics_core.types import attribution, in_context
 
-__all__ = ["CostTracking", "attribution", "in_context", "install_cost_tracking", "track_cost"]
+__all__ = ["BudgetGuard", "CostTracking", "attribution", "in_context", "install_cost_tracking", "track_cost"]

@@ -28,12 +28,12 @@ from llama_index_tokenomics._events import EventListener, SpanListener
 from llama_index_tokenomics._models import (
     Kind,
     cache_lifetimes,
-    inner_name_of,
     kind_of,
+    name_of,
     provider_of,
     service_tier_of,
 )
-from llama_index_tokenomics._responses import attribution_of, model_of
+from llama_index_tokenomics._responses import attribution_of
 from llama_index_tokenomics._spans import Span, SpanTree
 from llama_index_tokenomics._stream_usage import StreamUsage, can_report_usage
 from tokenomics_core.observability import CallEnd, CallStart, CostScope, current_scope, is_metered
@@ -101,6 +101,14 @@ class Meter:
         with self._lock:
             self._installed = tuple(item for item in self._installed if item is not sink)
 
+    def find(self, span_id: str | None) -> Span | None:
+        """Return a span that is open, or ended a moment ago; None where it began unwatched."""
+        return self._spans.find(span_id)
+
+    def withdraw(self, span_id: str) -> None:
+        """Forget a call that began and was stopped before it was sent."""
+        self._calls.discard(span_id)
+
     # Spans
 
     def _enter(self, id_: str, parent_id: str | None, instance: object) -> None:
@@ -159,7 +167,7 @@ class Meter:
         provider = provider_of(model)
         start = CallStart(
             key=span.id if span is not None and span.is_model else event.id_,
-            model=model_of(model_dict) or (inner_name_of(model) if kind.is_langchain else None),
+            model=name_of(model, model_dict),
             provider=provider,
             attribution=_attribution(span, event.tags),
             prompt=prompt,

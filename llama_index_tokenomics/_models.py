@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from llama_index.core.base.llms.types import CachePoint, ChatMessage
+from llama_index.core.base.llms.types import CachePoint, ChatMessage, LLMMetadata
 from llama_index.core.llms.structured_llm import StructuredLLM
 
-__all__ = ["Kind", "cache_lifetimes", "inner_name_of", "kind_of", "provider_of", "service_tier_of"]
+__all__ = ["Kind", "cache_lifetimes", "kind_of", "name_of", "provider_of", "service_tier_of"]
 
 _TIERS = frozenset({"flex", "priority", "fast"})
+_UNNAMED = LLMMetadata().model_name
 _NO_SETTINGS: Mapping[str, Any] = {}
 _NO_FIELDS: dict[str, Any] = {}
 
@@ -102,14 +103,18 @@ def provider_of(model: object) -> str | None:
     return named or (None if kind.provider == "openai" else kind.provider)
 
 
-def inner_name_of(model: object) -> str | None:
-    """Name the LangChain model that a LlamaIndex model hands its calls to; LlamaIndex knows but a few."""
-    inner = getattr(model, "llm", None)
-    for key in ("model_name", "model", "model_id"):
-        name = getattr(inner, key, None)
-        if isinstance(name, str) and name:
-            return name
-    return None
+def name_of(model: Any, model_dict: Mapping[str, Any]) -> str | None:
+    """Name the model that is asked for, from an event's description of it, else from the model itself.
+
+    The description's key depends on LlamaIndex's version, and of LangChain models it names but a few.
+    """
+    name = _first_name(model_dict.get, "model_name", "model")
+    if name is None and model is not None:
+        if kind_of(model).is_langchain:
+            inner = getattr(model, "llm", None)
+            return _first_name(lambda key: getattr(inner, key, None), "model_name", "model", "model_id")
+        name = _first_name(lambda key: getattr(model.metadata, key, None), "model_name")
+    return name
 
 
 def service_tier_of(model: object, call: Mapping[str, Any]) -> str | None:
@@ -146,6 +151,14 @@ def _standing(model: object) -> Mapping[str, Any]:
     """Return what a model sends with every call; it wins over what a call names."""
     settings = _field(model, "additional_kwargs")
     return settings if isinstance(settings, Mapping) else _NO_SETTINGS
+
+
+def _first_name(get: Callable[[str], Any], *keys: str) -> str | None:
+    for key in keys:
+        name = get(key)
+        if isinstance(name, str) and name and name != _UNNAMED:
+            return name
+    return None
 
 
 def _lifetime(mark: object) -> str:

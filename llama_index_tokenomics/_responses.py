@@ -9,7 +9,6 @@ from llama_index.core.base.llms.types import (
     ChatMessage,
     ChatResponse,
     CompletionResponse,
-    LLMMetadata,
     TextBlock,
     ThinkingBlock,
     ToolCallBlock,
@@ -23,13 +22,11 @@ __all__ = [
     "content_of",
     "delta_of",
     "has_usage",
-    "model_of",
     "text_of",
 ]
 
 Response = ChatResponse | CompletionResponse
 
-_UNNAMED = LLMMetadata().model_name
 _USER = ("user_id", "user")
 _CONVERSATION = ("conversation_id", "conversation", "thread_id", "session_id")
 _TAGS = ("user_tier",)
@@ -51,15 +48,6 @@ def attribution_of(tags: Mapping[str, Any]) -> Attribution:
         run=_first(tags, ("run",)),
         tags={key: str(tags[key]) for key in _TAGS if tags.get(key) is not None},
     )
-
-
-def model_of(model_dict: Mapping[str, Any]) -> str | None:
-    """Name the model that is asked for; the key depends on LlamaIndex's version."""
-    for key in ("model_name", "model"):
-        name = model_dict.get(key)
-        if isinstance(name, str) and name and name != _UNNAMED:
-            return name
-    return None
 
 
 def has_usage(response: Response) -> bool:

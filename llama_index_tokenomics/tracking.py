@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from types import TracebackType
 from typing import Self
 
@@ -64,7 +65,6 @@ class track_cost(observability.track_cost):  # noqa: N801 - reads as a function:
         self._stream_usage, self._embeddings = stream_usage, embeddings
 
     def __enter__(self) -> CostReport:
-        _METER.attach(root_dispatcher)
         report = super().__enter__()
         scope = current_scope()
         if scope is not None:
@@ -169,5 +169,4 @@ def install_cost_tracking(
     )
 
 
-_METER.attach(root_dispatcher)
-announce_meter("llama_index")
+announce_meter("llama_index", partial(_METER.attach, root_dispatcher))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -10,6 +11,7 @@ import langchain_tokenomics  # noqa: F401 - once imported, every block counts La
 from examples.judge import is_right
 from examples.main_job.questions import Question, share_out
 from llama_index_tokenomics import track_cost
+from tokenomics_core.errors import BudgetExceededError
 from tokenomics_core.ledger import Ledger
 from tokenomics_core.observability import CostReport
 from tokenomics_core.types import attribution
@@ -34,22 +36,25 @@ class Arm:
         name: What its column is called; `plain` for the frameworks as they are.
         apps: They share the questions out among them.
         models: The model of each feature.
+        guard: What is open while the arm runs, such as a budget guard.
     """
 
     name: str
     apps: tuple[App, ...]
     models: dict[str, str]
+    guard: Callable[[], AbstractContextManager[object]] = nullcontext
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """A question, what was answered, and whether that is right."""
+    """A question, what was answered, and whether that is right; a refused one has no answer."""
 
     question: Question
     app: str
     model: str
     answer: str
     right: bool
+    refused: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +87,7 @@ def run_arm(
     history: dict[str, list[tuple[str, str]]] = {}
     outcomes = []
     # One block counts the calls of both frameworks, each once.
-    with track_cost(title=f"Standard library questions, {arm.name}", ledger=ledger) as report:
+    with track_cost(title=f"Standard library questions, {arm.name}", ledger=ledger) as report, arm.guard():
         for done, question in enumerate(questions, start=1):
             app = arm.apps[shares[question.id]]
             before = history.setdefault(question.conversation, []) if question.conversation else []
@@ -94,17 +99,27 @@ def run_arm(
                 run=run,
                 tags={"framework": app.name, "arm": arm.name, "question": question.id},
             ):
-                answer = app.ask(question, tuple(before))
-            before.append((question.text, answer))
+                answer = _ask(app, question, before)
+            if answer is not None:
+                before.append((question.text, answer))
             outcomes.append(
                 Outcome(
                     question=question,
                     app=app.name,
                     model=arm.models[question.feature],
-                    answer=answer,
-                    right=is_right(answer, question.facts),
+                    answer=answer or "",
+                    right=answer is not None and is_right(answer, question.facts),
+                    refused=answer is None,
                 )
             )
             if on_progress is not None:
                 on_progress(done, report)
     return ArmResult(arm=arm, outcomes=tuple(outcomes), report=report)
+
+
+def _ask(app: App, question: Question, history: Sequence[tuple[str, str]]) -> str | None:
+    """Return the answer, or None where a budget refused the question."""
+    try:
+        return app.ask(question, tuple(history))
+    except BudgetExceededError:
+        return None

@@ -6,13 +6,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from operator import itemgetter
 from typing import Any
 
-from langchain_core.callbacks import CallbackManagerForRetrieverRun
+from langchain_core.callbacks import BaseCallbackHandler, CallbackManagerForRetrieverRun
 from langchain_core.documents import Document
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from langchain_core.output_parsers import StrOutputParser
 from langchain_core.prompts import ChatPromptTemplate, MessagesPlaceholder
 from langchain_core.retrievers import BaseRetriever
-from langchain_core.runnables import Runnable, RunnableLambda, RunnablePassthrough
+from langchain_core.runnables import Runnable, RunnableConfig, RunnableLambda, RunnablePassthrough
 from langchain_openai import ChatOpenAI
 from pydantic import SecretStr
 
@@ -60,13 +60,21 @@ class LangChainApp:
         models: The model of each feature.
         base_url: Where the models are served.
         api_key: The key for that.
+        callbacks: Handlers that see every call, such as one that guards a budget.
     """
 
     name = "langchain"
 
     def __init__(
-        self, index: BM25Index, modules: Sequence[str], models: Mapping[str, str], base_url: str, api_key: str
+        self,
+        index: BM25Index,
+        modules: Sequence[str],
+        models: Mapping[str, str],
+        base_url: str,
+        api_key: str,
+        callbacks: Sequence[BaseCallbackHandler] = (),
     ) -> None:
+        self._config = RunnableConfig(callbacks=list(callbacks))
         retriever = WordRetriever(index=index)
         prompt = ChatPromptTemplate.from_messages(
             [("system", _SYSTEM), MessagesPlaceholder("history"), ("human", _HUMAN)]
@@ -93,8 +101,8 @@ class LangChainApp:
         chain = self._chains[question.feature]
         given = {"question": question.text, "history": _messages(history)}
         if question.conversation is None:
-            return str(chain.invoke(given))
-        return "".join(chain.stream(given))
+            return str(chain.invoke(given, self._config))
+        return "".join(chain.stream(given, self._config))
 
 
 def _search_words(given: Mapping[str, Any]) -> str:

@@ -15,6 +15,7 @@ SCRIPTS = {
     "langgraph_state_graph.py": "gpt-4.1-mini",
     "fastapi_service.py": "in 20 calls",
     "plug_into_a_query_engine.py": "gpt-4.1-nano",
+    "plan_budgets.py": "30,000",
 }
 
 

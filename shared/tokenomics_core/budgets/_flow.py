@@ -19,6 +19,7 @@ from tokenomics_core.budgets._status import BudgetStatus, Left, left_of, status_
 from tokenomics_core.budgets._steps import Step, Steps
 from tokenomics_core.budgets._store import Account, Amounts, BudgetStore, Granted, Hold, Refused, Stale
 from tokenomics_core.budgets._touched import LimitSet, Touched, over_request, standing_of
+from tokenomics_core.budgets._turn import InterruptedStepError
 from tokenomics_core.budgets._window import from_us
 from tokenomics_core.errors import ConfigurationError, StoreError
 from tokenomics_core.types import Attribution, current_attribution
@@ -123,6 +124,8 @@ class Flow:
             if self.pending:
                 yield from self.flush()
             reply = yield name, arguments
+        except InterruptedStepError:
+            raise  # the store is well
         except StoreError as error:
             self.watch.failed(error, is_open=self._is_open)
             raise

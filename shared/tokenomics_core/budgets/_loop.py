@@ -74,7 +74,7 @@ class LoopGuard:
         self._stretch_s, self._min_stretches = stretch_s, min_stretches
         self._max_runs, self._clock = max_runs, clock
         self._runs: OrderedDict[str, _Run] = OrderedDict()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
 
     def tool_call(self, name: str, arguments: Any = None, *, run: str | None = None) -> None:
         """Note that a tool is about to be called; call this before it runs.

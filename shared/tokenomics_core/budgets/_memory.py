@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import heapq
 import os
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -22,6 +21,7 @@ from tokenomics_core.budgets._store import (
     Stale,
 )
 from tokenomics_core.budgets._tally import Tally, judge, lapse_us, open_hold
+from tokenomics_core.budgets._turn import Turn
 from tokenomics_core.errors import ConfigurationError
 
 __all__ = ["KEEP_ENDED_US", "KEEP_IDLE_S", "REMEMBER_S", "MemoryBudgetStore"]
@@ -63,7 +63,7 @@ class MemoryBudgetStore:
         self._clock = clock
         self._keep_idle_us = None if keep_idle_s is None else int(keep_idle_s * 1e6)
         self._remember_us = int(remember_s * 1e6)
-        self._lock = threading.Lock()
+        self._turn = Turn("MemoryBudgetStore")
         self._pid = os.getpid()
         self._tallies: dict[str, Tally] = {}
         self._endings: list[tuple[int, str]] = []
@@ -209,13 +209,13 @@ class MemoryBudgetStore:
         """Do what `read` does."""
         return self.read(accounts)
 
-    def _locked(self) -> threading.Lock:
+    def _locked(self) -> Turn:
         if os.getpid() != self._pid:
             raise ConfigurationError(
                 f"MemoryBudgetStore of process {self._pid} was used in process {os.getpid()}, which would "
                 "spend the budget again; nothing was set aside (use SQLiteBudgetStore or RedisBudgetStore)"
             )
-        return self._lock
+        return self._turn
 
     def _tally(self, account: Account, now_us: int) -> Tally:
         tally = self._tallies.get(account.id)

@@ -41,7 +41,7 @@ class Watch:
     """Counts what goes wrong and says it once."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._counters = BudgetCounters()
         self._lost_at = 0
         self.is_down = False

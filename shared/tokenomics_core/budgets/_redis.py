@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from time import time
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 from weakref import WeakKeyDictionary
 
 from tokenomics_core.budgets import _redis_scripts as scripts
@@ -38,6 +38,8 @@ except ImportError as error:  # pragma: no cover - needs an environment without 
 
 __all__ = ["RedisBudgetStore"]
 
+_KNOWN = 8192
+_NEVER_US = 2**52
 _KEEP_ENDED_MS = KEEP_ENDED_US // 1000
 _Reply = TypeVar("_Reply", Granted | Refused | Stale, Settled)
 
@@ -48,7 +50,15 @@ class _Script:
         self.sha = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
 
 
-_Call = tuple[_Script, list[str], list[str]]
+class _Where(NamedTuple):
+    """Accounts as the scripts take them, and the time that lies in all their windows."""
+
+    keys: tuple[bytes, ...]
+    specs: bytes
+    span: str
+
+
+_Call = tuple[_Script, tuple[bytes, ...], tuple[str | bytes, ...]]
 _RESERVE, _MARK, _END = _Script(scripts.RESERVE), _Script(scripts.MARK), _Script(scripts.END)
 _GRANT, _CLAIM, _READ = _Script(scripts.GRANT), _Script(scripts.CLAIM), _Script(scripts.READ)
 
@@ -93,6 +103,7 @@ class RedisBudgetStore:
         self._keep_idle_ms = -1 if keep_idle_s is None else int(keep_idle_s * 1000)
         self._remember_ms = str(int(remember_s * 1000))
         self._ahead_us = 0
+        self._known: dict[tuple[Account, ...], _Where] = {}
         self._options: dict[str, Any] = {  # options of many types
             "socket_timeout": timeout_s,
             "socket_connect_timeout": timeout_s,
@@ -193,51 +204,66 @@ class RedisBudgetStore:
         return read_states(await self._arun(self._read(accounts)))
 
     def _reserve(self, hold: Hold, checks: Sequence[Check], lease_us: int, sent: bool) -> _Call:
+        if len(hold.id.split()) != 1:
+            raise ConfigurationError(f"a hold's id must be one word, not {hold.id!r}; nothing was set aside")
+        where = self._where(hold.accounts)
         flag = _sent_flag(hold) if sent else "0"
-        count = str(len(checks))
-        arguments = [self._given_now(), hold.id, _words(hold.amounts), str(lease_us), flag, hold.owner, count]
+        what = f"{hold.id} {_words(hold.amounts)} {lease_us} {flag} {where.span} {hold.owner}"
         # Lua counts from 1.
-        arguments += [f"{account + 1} {unit + 1} {limit} {soft:d}" for account, unit, limit, soft in checks]
-        return _RESERVE, self._keys(hold.accounts), arguments + self._specs(hold.accounts)
+        words = [f"{account + 1} {unit + 1} {limit} {soft:d}" for account, unit, limit, soft in checks]
+        return _RESERVE, where.keys, (f"{self._given_now()} {what}", " ".join(words), where.specs)
 
     def _mark(self, hold: Hold, what: str, value: str) -> _Call:
-        keys = [self._ending_key(hold), *self._keys(hold.accounts)]
-        return _MARK, keys, [self._given_now(), hold.id, what, value, *self._specs(hold.accounts)]
+        where = self._where(hold.accounts)
+        keys = (self._ending_key(hold), *where.keys)
+        return _MARK, keys, (f"{self._given_now()} {hold.id} {what} {value}", where.specs)
 
     def _end(self, hold: Hold, ending: str, spent: Amounts) -> _Call:
-        keys = [self._ending_key(hold), *self._keys(hold.accounts)]
-        arguments = [self._given_now(), hold.id, ending, _words(spent), self._remember_ms]
-        return _END, keys, arguments + self._specs(hold.accounts)
+        where = self._where(hold.accounts)
+        keys = (self._ending_key(hold), *where.keys)
+        what = f"{hold.id} {ending} {_words(hold.amounts)} {_words(spent)} {self._remember_ms}"
+        return _END, keys, (f"{self._given_now()} {what}", where.specs)
 
     def _grant(self, account: Account, amounts: Amounts) -> _Call:
-        return _GRANT, self._keys([account]), [self._given_now(), _words(amounts), *self._specs([account])]
+        where = self._where((account,))
+        return _GRANT, where.keys, (self._given_now(), *map(str, amounts), where.specs)
 
     def _claim(self, account: Account, name: str) -> _Call:
-        return _CLAIM, self._keys([account]), [self._given_now(), name, *self._specs([account])]
+        where = self._where((account,))
+        return _CLAIM, where.keys, (self._given_now(), name, where.specs)
 
     def _read(self, accounts: Sequence[Account]) -> _Call:
-        return _READ, self._keys(accounts), [self._given_now(), *self._specs(accounts)]
+        where = self._where(tuple(accounts))
+        return _READ, where.keys, (self._given_now(), where.specs)
+
+    def _where(self, accounts: tuple[Account, ...]) -> _Where:
+        found = self._known.get(accounts)
+        if found is None:
+            start_us = max((account.start_us for account in accounts), default=0)
+            end_us = min((account.end_us for account in accounts if account.end_us), default=_NEVER_US)
+            found = _Where(
+                tuple(f"{self._prefix}:account:{account.id}".encode() for account in accounts),
+                ";".join(map(self._spec, accounts)).encode(),
+                f"{start_us} {end_us}",
+            )
+            if len(self._known) >= _KNOWN:
+                self._known.clear()
+            self._known[accounts] = found
+        return found
+
+    def _spec(self, account: Account) -> str:
+        _, _, end_us, length_us, bucket_us = account
+        keep_ms = self._keep_idle_ms
+        if end_us or length_us:
+            keep_ms = 2 * length_us // 1000 + _KEEP_ENDED_MS
+        kind = "c" if end_us else "r" if length_us else "t"
+        return f"{kind} {end_us} {length_us} {bucket_us} {keep_ms}"
 
     def _given_now(self) -> str:
         return "" if self._clock is None else str(int(self._clock() * 1_000_000))
 
-    def _keys(self, accounts: Sequence[Account]) -> list[str]:
-        prefix = self._prefix
-        return [f"{prefix}:account:{account.id}" for account in accounts]
-
-    def _ending_key(self, hold: Hold) -> str:
-        return f"{self._prefix}:ending:{hold.id}"
-
-    def _specs(self, accounts: Sequence[Account]) -> list[str]:
-        return [
-            f"{start} {end} {length} {bucket} {self._keep_ms(end, length)}"
-            for _, start, end, length, bucket in accounts
-        ]
-
-    def _keep_ms(self, end_us: int, length_us: int) -> int:
-        if end_us:
-            return _KEEP_ENDED_MS
-        return 2 * length_us // 1000 + _KEEP_ENDED_MS if length_us else self._keep_idle_ms
+    def _ending_key(self, hold: Hold) -> bytes:
+        return f"{self._prefix}:ending:{hold.id}".encode()
 
     def _heard(self, reply: _Reply) -> _Reply:
         if self._clock is None:

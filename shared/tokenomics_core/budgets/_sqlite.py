@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import sqlite3
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -26,6 +25,7 @@ from tokenomics_core.budgets._store import (
     Stale,
 )
 from tokenomics_core.budgets._tally import judge, open_hold
+from tokenomics_core.budgets._turn import Turn
 from tokenomics_core.errors import ConfigurationError, StoreError
 
 __all__ = ["SQLiteBudgetStore"]
@@ -72,7 +72,7 @@ class SQLiteBudgetStore:
         self._busy_timeout_s = busy_timeout_s
         self._keep_idle_us = None if keep_idle_s is None else int(keep_idle_s * 1e6)
         self._remember_us = int(remember_s * 1e6)
-        self._lock = threading.Lock()
+        self._turn = Turn(repr(self))
         self._pid = os.getpid()
         self._connection: sqlite3.Connection | None = None
         self._tidy_at_us = 0
@@ -82,7 +82,7 @@ class SQLiteBudgetStore:
 
     def close(self) -> None:
         """Close the file; the next use opens it again."""
-        with self._lock:
+        with self._turn:
             self._disconnect()
 
     def now_us(self) -> int:
@@ -238,7 +238,7 @@ class SQLiteBudgetStore:
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         self._notice_fork()
-        with self._lock:
+        with self._turn:
             try:
                 db = self._connect()
                 db.execute("BEGIN IMMEDIATE")
@@ -271,7 +271,7 @@ class SQLiteBudgetStore:
         if os.getpid() != self._pid:
             if self._connection is not None:
                 _inherited.append(self._connection)
-            self._pid, self._lock, self._connection = os.getpid(), threading.Lock(), None
+            self._pid, self._turn, self._connection = os.getpid(), Turn(repr(self)), None
 
     def _tidy(self, db: sqlite3.Connection) -> None:
         now = self.now_us()

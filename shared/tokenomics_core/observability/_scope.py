@@ -24,12 +24,17 @@ __all__ = ["CostScope", "LedgerWriter", "announce_meter", "current_scope", "is_m
 _log = logging.getLogger("tokenomics")
 _T = TypeVar("_T")
 _active: ContextVar[CostScope | None] = ContextVar("tokenomics_scope", default=None)
-_meters: set[str] = set()
+_meters: dict[str, Callable[[], None] | None] = {}
 
 
-def announce_meter(framework: str) -> None:
-    """Tell that calls of a framework are metered in every block from now on."""
-    _meters.add(framework)
+def announce_meter(framework: str, attach: Callable[[], None] | None = None) -> None:
+    """Tell that calls of a framework are metered in every block from now on.
+
+    Args:
+        framework: Its name.
+        attach: Called as a block opens, to begin listening; it must bear being called again.
+    """
+    _meters[framework] = attach
 
 
 def is_metered(framework: str) -> bool:
@@ -166,6 +171,9 @@ class track_cost:  # noqa: N801 - reads as a function: `with track_cost() as cos
         if self._live:
             self._display = LiveDisplay(report)
             self._display.start()
+        for attach in list(_meters.values()):
+            if attach is not None:
+                attach()
         self._token = _active.set(self._scope)
         return report
 

@@ -16,7 +16,8 @@ class Hint:
     """What a provider's name says.
 
     Attributes:
-        id: The provider as the price data names it; None where the name stands for any.
+        id: The provider as the price data names it, or a name for one that the data does not list, or for the
+            software that serves a local model; None where the name stands for any.
         kind: `vendor`: it serves what its list holds. `dialect`: a client that many servers understand, such
             as OpenAI's; its name is no proof of who answered. `local`: the caller's own hardware.
             `unlisted`: someone whose prices the data does not have.
@@ -99,14 +100,24 @@ _ANYONE = (
     "openailike", "openailikeresponses", "openaicompatible", "customopenai", "litellm", "litellmproxy",
     "litellmrouter", "chatlitellm", "chatlitellmrouter", "langchain", "langchainllm", "portkey", "helicone",
 )  # fmt: skip
-_LOCAL = (
-    "ollama", "ollamachat", "chatollama", "ollamallm", "ollamaembedding", "ollamaembeddings", "vllm",
-    "vllmopenai", "vllmserver", "hostedvllm", "llamacpp", "chatllamacpp", "llamacppembeddings", "llamafile",
-    "lmstudio", "localai", "openllm", "xinference", "gpt4all", "mlx", "mlxpipeline", "chatmlx", "sglang",
-    "tgi", "textgenerationinference", "huggingfacepipeline", "huggingfacellm", "huggingfaceembedding",
-    "huggingfaceembeddings", "ctransformers", "triton", "dockermodelrunner", "lemonade", "oobabooga",
-    "ipexllm", "sagemaker", "sagemakerchat", "sagemakerendpoint", "local",
-)  # fmt: skip
+_LOCAL: dict[str, tuple[str, ...]] = {
+    "ollama": ("ollama", "ollamachat", "chatollama", "ollamallm", "ollamaembedding", "ollamaembeddings"),
+    "vllm": ("vllm", "vllmopenai", "vllmserver", "hostedvllm"),
+    "llama_cpp": ("llamacpp", "chatllamacpp", "llamacppembeddings"),
+    "huggingface_local": (
+        "huggingfacepipeline", "huggingfacellm", "huggingfaceembedding", "huggingfaceembeddings",
+    ),
+    "tgi": ("tgi", "textgenerationinference"),
+    "mlx": ("mlx", "mlxpipeline", "chatmlx"),
+    "sagemaker": ("sagemaker", "sagemakerchat", "sagemakerendpoint"),
+    **{
+        name: (name,)
+        for name in (
+            "ctransformers", "dockermodelrunner", "gpt4all", "ipexllm", "lemonade", "llamafile", "lmstudio",
+            "local", "localai", "oobabooga", "openllm", "sglang", "triton", "xinference",
+        )
+    },
+}  # fmt: skip
 _UNLISTED = (
     "ai21", "ai21chat", "aimlapi", "alephalpha", "anyscale", "baichuan", "clarifai", "chatnvidia",
     "chathuggingface", "dashscope", "deepinfra", "featherlessai", "friendli", "friendliai", "galadriel",
@@ -118,8 +129,8 @@ _UNLISTED = (
 )  # fmt: skip
 
 _HINTS: dict[str, Hint] = {
-    **{name: Hint(None, "unlisted") for name in _UNLISTED},
-    **{name: Hint(None, "local") for name in _LOCAL},
+    **{name: Hint(name, "unlisted") for name in _UNLISTED},
+    **{name: Hint(server, "local") for server, names in _LOCAL.items() for name in names},
     **{name: Hint(None, "dialect") for name in _ANYONE},
     **{name: Hint(vendor, "dialect") for vendor, names in _DIALECTS.items() for name in names},
     **{name: Hint(vendor, "vendor") for vendor, names in _VENDORS.items() for name in names},

@@ -69,7 +69,7 @@ class Settings:
         for key, value in (discounts or {}).items():
             provider, _, model = str(key).partition("/")
             hint = read_provider(provider)
-            if hint is None or hint.id is None:
+            if hint is None or hint.id is None or hint.kind in {"local", "unlisted"}:
                 raise ConfigurationError(
                     f"discounts know no provider {provider!r} in {key!r}; none was applied"
                 )

@@ -176,6 +176,6 @@ class Totals:
         )
 
     def __add__(self, other: Totals) -> Totals:
-        return Totals(
-            **{item.name: getattr(self, item.name) + getattr(other, item.name) for item in fields(self)}
-        )
+        with localcontext(_EXACT):
+            sums = {item.name: getattr(self, item.name) + getattr(other, item.name) for item in fields(self)}
+        return Totals(**sums)

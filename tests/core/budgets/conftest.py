@@ -107,9 +107,9 @@ def make_store(request, tmp_path):
         if request.param == "sqlite":
             store = SQLiteBudgetStore(tmp_path / f"{len(made)}.db", **options)
         else:
+            url = request.getfixturevalue("redis_server").url
             from tokenomics_core.budgets import RedisBudgetStore
 
-            url = request.getfixturevalue("redis_server").url
             store = RedisBudgetStore(url, namespace=name, **options)
         made.append(store)
         return store

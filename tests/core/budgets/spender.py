@@ -7,7 +7,8 @@ import signal
 import sys
 
 from tokenomics_core import Attribution, BudgetExceededError
-from tokenomics_core.budgets import Budgets, Limit, RedisBudgetStore, SQLiteBudgetStore
+from tokenomics_core import budgets as area
+from tokenomics_core.budgets import Budgets, Limit
 
 ADA = Attribution(user="ada", feature="chat")
 DIES_AT_S = 1_763_730_000.0
@@ -15,7 +16,9 @@ LEASE_S = 60.0
 
 
 def budgets_at(kind: str, address: str, cap_usd: str, **options) -> Budgets:
-    store = (SQLiteBudgetStore if kind == "sqlite" else RedisBudgetStore)(address, **options)
+    # Looked up late: without the extra `redis` there is no RedisBudgetStore to import.
+    made_by = area.SQLiteBudgetStore if kind == "sqlite" else area.RedisBudgetStore
+    store = made_by(address, **options)
     limits = [
         Limit("user", usd=cap_usd, window="month"),
         Limit("feature", usd="1000", window="rolling 24h"),

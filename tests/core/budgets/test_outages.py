@@ -285,12 +285,14 @@ def test_wrong_settings_are_refused(make, says):
         make()
 
 
-def test_wrong_redis_settings_are_refused():
-    pytest.importorskip("redis")
+def test_wrong_redis_settings_are_refused(redis_server):
     from tokenomics_core.budgets import RedisBudgetStore
 
     with pytest.raises(ConfigurationError, match="url must be redis://"):
         RedisBudgetStore("http://localhost")
     with pytest.raises(ConfigurationError, match="namespace must be a name without braces"):
         RedisBudgetStore("redis://localhost", namespace="{a}")
+    spaced = Budgets(LIMITS, store=RedisBudgetStore("redis://localhost"), new_id=lambda: "a b")
+    with pytest.raises(ConfigurationError, match="id must be one word, not 'a b'"):
+        spaced.reserve(ADA, usd="0.10")
     assert "secret" not in repr(RedisBudgetStore("redis://:secret@localhost:1/0"))

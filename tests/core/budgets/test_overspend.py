@@ -64,9 +64,9 @@ def shared(request, tmp_path):
     """A store that processes share, as its kind and address, and options that keep tests apart."""
     if request.param == "sqlite":
         return "sqlite", str(tmp_path / "budgets.db")
+    url = request.getfixturevalue("redis_server").url
     from tokenomics_core.budgets import RedisBudgetStore
 
-    url = request.getfixturevalue("redis_server").url
     RedisBudgetStore(url)._client.flushall()
     return "redis", url
 

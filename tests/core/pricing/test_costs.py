@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import tomllib
+from dataclasses import fields, replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokenomics_core import ConfigurationError, UnknownModelError, Usage
+from tokenomics_core import ConfigurationError, Cost, UnknownModelError, Usage
 from tokenomics_core.pricing import PriceBook, default_price_book, provider_cost
 from tokenomics_core.protocols import Pricer
 
@@ -288,6 +291,7 @@ def test_a_missing_name_is_an_unknown_model(name: Any) -> None:
         ({"aliases": {"x": 5}}, "aliases"),
         ({"aliases": {"": "gpt-4o"}}, "aliases"),
         ({"discounts": {"opnai": "0.9"}}, "'opnai'"),
+        ({"discounts": {"ollama": "0.9"}}, "'ollama'"),
         ({"discounts": {"openai": 0}}, "above 0"),
         ({"discounts": {"openai": "cheap"}}, "'cheap'"),
     ],
@@ -381,3 +385,25 @@ def test_a_cost_reported_by_the_provider_is_taken_over() -> None:
 def test_the_default_book_is_one_and_the_same_and_is_a_pricer() -> None:
     assert default_price_book() is default_price_book()
     assert isinstance(default_price_book(), Pricer)
+
+
+def test_a_cost_of_the_fast_way_is_like_any_other() -> None:
+    cost = BOOK.cost(Usage(input_tokens=1000, output_tokens=500), "gpt-4.1")
+    made = Cost(**{item.name: getattr(cost, item.name) for item in fields(Cost)})
+    assert (cost, hash(cost), repr(cost)) == (made, hash(made), repr(made))
+    assert replace(cost, estimated=True).estimated
+    assert not hasattr(Cost, "__post_init__"), "the fast way would go around it"
+
+
+def test_the_overrides_of_the_guide_are_understood() -> None:
+    guide = (Path(__file__).parents[3] / "docs" / "pricing.md").read_text(encoding="utf-8")
+    block = guide.split("```toml")[1].split("```")[0]
+    book = PriceBook(overrides=tomllib.loads(block), clock=lambda: NOON)
+    usage = Usage(input_tokens=1_000_000, output_tokens=1_000_000)
+    assert book.cost(usage, "my-model").total_usd == Decimal("4.001")
+    assert book.cost(usage, "openai/gpt-4o").total_usd == 10
+    for provider in ("vllm", "hosted_vllm", "VLLMOpenAI"):
+        hosted = book.cost(usage, "meta-llama/Llama-3.3-70B-Instruct", provider)
+        assert hosted.total_usd == Decimal("0.925925925926") * 2
+    elsewhere = book.cost(usage, "meta-llama/Llama-3.3-70B-Instruct", "groq")
+    assert elsewhere.total_usd is None

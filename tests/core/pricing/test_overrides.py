@@ -143,9 +143,10 @@ def test_one_name_may_have_prices_at_several_providers() -> None:
         {"provider": "deepinfra", "input": 2, "output": 2},
     ]
     book = PriceBook(overrides={"llama-9": entries})
-    assert cost(book, "llama-9", "hosted_vllm") is None
+    assert cost(book, "llama-9", "ollama") is None
+    assert cost(book, "hosted_vllm/llama-9") == 2
     assert cost(book, "llama-9", "vllm") == 2
-    assert cost(book, "deepinfra/llama-9") is None
+    assert cost(book, "deepinfra/llama-9") == 4
     assert cost(book, "llama-9", "deepinfra") == 4
     assert cost(book, "llama-9") is None
 

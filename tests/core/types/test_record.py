@@ -1,7 +1,7 @@
 """A record keeps every digit, and sums of records are exact."""
 
 from datetime import UTC, datetime
-from decimal import Decimal
+from decimal import Decimal, localcontext
 
 import pytest
 from hypothesis import given
@@ -74,3 +74,9 @@ def test_a_time_without_zone_and_an_unknown_source_are_refused():
             price_source="",
             source="magic",
         )
+
+
+def test_sums_do_not_depend_on_the_callers_precision():
+    one = Totals(cost_usd=Decimal("123456.789"), calls=1)
+    with localcontext(prec=3):
+        assert (one + one).cost_usd == Decimal("246913.578")
