@@ -182,6 +182,27 @@ async def test_the_model_is_told_once_to_wrap_up_and_the_conversation_does_not_s
     assert answer["messages"][-1].text == "done"
 
 
+@pytest.mark.parametrize(
+    ("model", "role"), [("gpt-4o", "user"), ("gpt-4.1-mini", "system")], ids=["by the user", "by the system"]
+)
+async def test_the_word_to_wrap_up_is_the_systems_where_the_model_takes_that(model, role, world, ask):
+    searches(world, 1)
+    world.says("done", **PLAIN)
+    _, agent = agent_of(world, Limit("run", calls=3), model=world.openai(model), wrap_up_at=0.3)
+    await ask(agent)
+    told = [item for item in bodies(world)[1]["messages"] if item["content"] == WRAP_UP_MESSAGE]
+    assert [item["role"] for item in told] == [role]
+
+
+async def test_a_model_of_another_provider_is_told_in_its_own_way(world, ask):
+    searches(world, 1)
+    world.says("done", **PLAIN)
+    settings = {"wrap_up_at": 0.3, "downgrade_at": 0.3, "downgrade_to": world.anthropic()}
+    _, agent = agent_of(world, Limit("run", calls=3), model=world.openai("gpt-4.1-mini"), **settings)
+    assert (await ask(agent))["messages"][-1].text == "done"
+    assert WRAP_UP_MESSAGE in str(bodies(world)[1]["messages"][-1]["content"])
+
+
 async def test_a_cheaper_model_takes_over_before_the_limit(world, ask, store):
     searches(world, 3)
     world.says("done", **PLAIN)
@@ -422,6 +443,15 @@ async def test_a_loop_raises_where_limits_raise(world, ask):
     _, agent = agent_of(world, Limit("run", usd="10"), at_limit="raise")
     with pytest.raises(BudgetExceededError, match="same tool call: search"):
         await ask(agent)
+
+
+async def test_a_function_at_the_limit_may_let_a_loop_go_on(world, ask):
+    searches(world, 4, same=True)
+    world.says("done", **PLAIN)
+    asked = []
+    _, agent = agent_of(world, Limit("run", usd="10"), at_limit=lambda error: asked.append(error) or True)
+    assert (await ask(agent))["messages"][-1].text == "done"
+    assert [error.rule for error in asked] == ["same tool call: search"]
 
 
 async def test_the_same_call_is_no_loop_in_another_run_or_where_nobody_looks(world, ask):
