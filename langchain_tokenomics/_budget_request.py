@@ -8,7 +8,7 @@ from typing import Any
 
 from langchain.agents.middleware.types import ModelRequest
 from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import BaseMessage, HumanMessage
+from langchain_core.messages import BaseMessage, HumanMessage, SystemMessage
 from langchain_core.utils.function_calling import convert_to_openai_tool
 
 from langchain_tokenomics._budget_shape import (
@@ -64,7 +64,7 @@ def shape_of(request: ModelRequest[Any], rule: OutputRule) -> CallShape:
         prompt=[*messages, *request.messages],
     )
     thinking_tokens = thinking_tokens_of(params)
-    longest = (getattr(request.model, "profile", None) or {}).get("max_output_tokens")
+    longest = _profile(request.model).get("max_output_tokens")
     own = bound_of(params)
     most = rule.most_tokens + thinking_tokens if own is None or own == longest else own
     most = min(most, longest or most)
@@ -92,10 +92,13 @@ def with_hint(request: ModelRequest[Any], text: str, after: str | None) -> Model
     """Return the request with a word to the model behind the message of this id, or at the end.
 
     The place stays the same from call to call, so that what a provider has cached of the conversation holds.
+    Where the model takes no system message in the middle of a conversation, the word is the user's.
     """
     places = [index for index, message in enumerate(request.messages, 1) if after and message.id == after]
     place = places[0] if places else len(request.messages)
-    messages = [*request.messages[:place], HumanMessage(text), *request.messages[place:]]
+    takes_system = _profile(request.model).get("mid_conversation_system_messages")
+    hint = SystemMessage(text) if takes_system else HumanMessage(text)
+    messages = [*request.messages[:place], hint, *request.messages[place:]]
     return request.override(messages=messages)
 
 
@@ -132,6 +135,12 @@ def _params(request: ModelRequest[Any]) -> tuple[Mapping[str, Any], Mapping[str,
         params = model._get_invocation_params(**settings)  # noqa: SLF001 - the one place that knows them
         known = dict(model._get_ls_params(**settings))  # noqa: SLF001 - likewise
     return params, known
+
+
+def _profile(model: object) -> Mapping[str, Any]:
+    """Return what LangChain knows of a model's abilities, in beta and only for some."""
+    profile = getattr(model, "profile", None)
+    return profile if isinstance(profile, Mapping) else {}
 
 
 def _schema(request: ModelRequest[Any]) -> list[Any]:

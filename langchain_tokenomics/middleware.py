@@ -25,11 +25,13 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import ToolMessage
 from langgraph.types import Command
 
-from langchain_tokenomics._budget_agent import AtLimit, BudgetControl, Money, Settings
+from langchain_tokenomics._budget_agent import ModelRules
 from langchain_tokenomics._budget_gate import gate_of
 from langchain_tokenomics._budget_request import OutputRule
+from langchain_tokenomics._budget_rules import AtLimit, Money, Settings
 from langchain_tokenomics._budget_state import BudgetState
 from langchain_tokenomics._budget_steps import Step, take, take_async
+from langchain_tokenomics._budget_tools import ToolRules
 from langchain_tokenomics.budgets import MAX_OUTPUT_TOKENS, BudgetCallbackHandler
 from tokenomics_core.budgets import Budgets, LoopGuard
 from tokenomics_core.errors import BudgetExceededError, ConfigurationError
@@ -138,21 +140,22 @@ class BudgetMiddleware(AgentMiddleware[BudgetState, Any, Any]):
             end_message=end_message,
         )
         listener = BudgetCallbackHandler(budgets, max_output_tokens=max_output_tokens)
-        self._control = BudgetControl(gate, listener, settings)
+        self._models = ModelRules(gate, listener, settings)
+        self._tools = ToolRules(gate, listener, settings)
 
     def before_agent(self, state: Any, runtime: Any) -> dict[str, Any]:
         """Name the run."""
-        return take(self._control.begin(state))
+        return take(self._models.begin(state))
 
     async def abefore_agent(self, state: Any, runtime: Any) -> dict[str, Any]:
         """Do the same without blocking the event loop."""
-        return await take_async(self._control.begin(state))
+        return await take_async(self._models.begin(state))
 
     def wrap_model_call(
         self, request: ModelRequest[Any], handler: Callable[[ModelRequest[Any]], ModelResponse[Any]]
     ) -> ExtendedModelResponse[Any]:
         """Ask the model within the limits, or end."""
-        return take(self._control.model_call(request, lambda asked: Step(partial(handler, asked), _unused)))
+        return take(self._models.model_call(request, lambda asked: Step(partial(handler, asked), _unused)))
 
     async def awrap_model_call(
         self,
@@ -160,14 +163,14 @@ class BudgetMiddleware(AgentMiddleware[BudgetState, Any, Any]):
         handler: Callable[[ModelRequest[Any]], Awaitable[ModelResponse[Any]]],
     ) -> ExtendedModelResponse[Any]:
         """Do the same without blocking the event loop."""
-        steps = self._control.model_call(request, lambda asked: Step(_unused, partial(handler, asked)))
+        steps = self._models.model_call(request, lambda asked: Step(_unused, partial(handler, asked)))
         return await take_async(steps)
 
     def wrap_tool_call(
         self, request: ToolCallRequest, handler: Callable[[ToolCallRequest], ToolMessage | Command[Any]]
     ) -> ToolMessage | Command[Any]:
         """Call the tool within the limits, or tell the model why not."""
-        return take(self._control.tool_call(request, lambda: Step(partial(handler, request), _unused)))
+        return take(self._tools.tool_call(request, lambda: Step(partial(handler, request), _unused)))
 
     async def awrap_tool_call(
         self,
@@ -175,7 +178,7 @@ class BudgetMiddleware(AgentMiddleware[BudgetState, Any, Any]):
         handler: Callable[[ToolCallRequest], Awaitable[ToolMessage | Command[Any]]],
     ) -> ToolMessage | Command[Any]:
         """Do the same without blocking the event loop."""
-        steps = self._control.tool_call(request, lambda: Step(_unused, partial(handler, request)))
+        steps = self._tools.tool_call(request, lambda: Step(_unused, partial(handler, request)))
         return await take_async(steps)
 
 

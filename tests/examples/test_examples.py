@@ -16,6 +16,7 @@ SCRIPTS = {
     "fastapi_service.py": "in 20 calls",
     "plug_into_a_query_engine.py": "gpt-4.1-nano",
     "plan_budgets.py": "30,000",
+    "budgeted_agent.py": "Stopped by a budget",
 }
 
 

@@ -182,6 +182,27 @@ async def test_the_model_is_told_once_to_wrap_up_and_the_conversation_does_not_s
     assert answer["messages"][-1].text == "done"
 
 
+@pytest.mark.parametrize(
+    ("model", "role"), [("gpt-4o", "user"), ("gpt-4.1-mini", "system")], ids=["by the user", "by the system"]
+)
+async def test_the_word_to_wrap_up_is_the_systems_where_the_model_takes_that(model, role, world, ask):
+    searches(world, 1)
+    world.says("done", **PLAIN)
+    _, agent = agent_of(world, Limit("run", calls=3), model=world.openai(model), wrap_up_at=0.3)
+    await ask(agent)
+    told = [item for item in bodies(world)[1]["messages"] if item["content"] == WRAP_UP_MESSAGE]
+    assert [item["role"] for item in told] == [role]
+
+
+async def test_a_model_of_another_provider_is_told_in_its_own_way(world, ask):
+    searches(world, 1)
+    world.says("done", **PLAIN)
+    settings = {"wrap_up_at": 0.3, "downgrade_at": 0.3, "downgrade_to": world.anthropic()}
+    _, agent = agent_of(world, Limit("run", calls=3), model=world.openai("gpt-4.1-mini"), **settings)
+    assert (await ask(agent))["messages"][-1].text == "done"
+    assert WRAP_UP_MESSAGE in str(bodies(world)[1]["messages"][-1]["content"])
+
+
 async def test_a_cheaper_model_takes_over_before_the_limit(world, ask, store):
     searches(world, 3)
     world.says("done", **PLAIN)
@@ -424,6 +445,15 @@ async def test_a_loop_raises_where_limits_raise(world, ask):
         await ask(agent)
 
 
+async def test_a_function_at_the_limit_may_let_a_loop_go_on(world, ask):
+    searches(world, 4, same=True)
+    world.says("done", **PLAIN)
+    asked = []
+    _, agent = agent_of(world, Limit("run", usd="10"), at_limit=lambda error: asked.append(error) or True)
+    assert (await ask(agent))["messages"][-1].text == "done"
+    assert [error.rule for error in asked] == ["same tool call: search"]
+
+
 async def test_the_same_call_is_no_loop_in_another_run_or_where_nobody_looks(world, ask):
     _, agent = agent_of(world, Limit("run", usd="10"))
     for _ in range(2):
@@ -618,6 +648,13 @@ async def test_a_sub_agent_draws_on_the_run_and_stands_on_its_callers_bill(held,
     carried = boss.get_state(config).values["tokenomics_spent"]
     assert (Decimal(carried["usd"]), carried["calls"]) == (spent, 5)
     assert "Stopped" in answer["messages"][-1].text
+
+
+@pytest.mark.parametrize("held", [True, False], ids=["with a budget", "without one"])
+async def test_a_sub_agent_is_in_the_run_whoever_else_listens(held, world, ask):
+    boss = boss_and_helper(world, Budgets([Limit("run", calls=4)]), held=held)
+    await ask(boss, HI, {"configurable": {"thread_id": "t"}})
+    assert world.provider.count() == 4
 
 
 async def test_a_model_that_a_tool_asks_is_held_as_well(world, ask):
