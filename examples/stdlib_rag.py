@@ -35,6 +35,7 @@ from examples.main_job.retriever import BM25Index
 from examples.main_job.table import build_table
 from examples.provider import STRONG_READER, WEAK_READER, LoopbackProvider, ReadingEngine
 from examples.stdlib_corpus import build_corpus, describe_modules
+from langchain_tokenomics import BudgetCallbackHandler
 from llama_index_tokenomics import BudgetGuard
 from tokenomics_core.budgets import Budgets, Limit
 from tokenomics_core.ledger import Ledger, MemoryLedger, SQLiteLedger
@@ -44,6 +45,9 @@ from tokenomics_core.rendering import Table, format_usd, to_text
 
 WEAK_MODEL, STRONG_MODEL = "gpt-4.1-nano", "gpt-4.1-mini"
 """What the stand-in serves under borrowed names, so that there are prices to reckon with."""
+
+MAX_OUTPUT_TOKENS = 600
+"""The longest answer in the pass with a budget: it is held per call, and is several times what any needs."""
 
 NANO_DOLLAR = Decimal("1e-9")
 
@@ -164,13 +168,17 @@ def plain_arm(settings: argparse.Namespace, base_url: str) -> Arm:
 
 
 def budget_arm(settings: argparse.Namespace, base_url: str, budgets: Budgets) -> Arm:
-    """Build the applications under limits."""
+    """Build the applications under limits; a LangChain model states the bound that the other one is told."""
     models, key, index = parts(settings)
+    handlers = [BudgetCallbackHandler(budgets)]
     return Arm(
         name="budget",
-        apps=(LlamaIndexApp(index, models, base_url, key),),
+        apps=(
+            LangChainApp(index, describe_modules(), models, base_url, key, handlers, MAX_OUTPUT_TOKENS),
+            LlamaIndexApp(index, models, base_url, key),
+        ),
         models=models,
-        guard=lambda: BudgetGuard(budgets),
+        guard=lambda: BudgetGuard(budgets, max_output_tokens=MAX_OUTPUT_TOKENS),
     )
 
 

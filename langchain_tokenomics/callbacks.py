@@ -190,8 +190,10 @@ class CostCallbackHandler(ModelCallHandler):
         RunTree.__init__(self)
         prices = prices if prices is not None else default_price_book()
         self.report = CostReport(prices=prices) if ledger is None and report is None else report
-        self._writer = LedgerWriter(ledger) if ledger is not None else None
-        self._watch(CallTracker(self._keep, prices=prices), prices, keep_content=keep_content)
+        failed = self.report.count_failure if self.report is not None else None
+        self._writer = LedgerWriter(ledger, on_failure=failed) if ledger is not None else None
+        tracker = CallTracker(self._keep, prices=prices, on_failure=failed)
+        self._watch(tracker, prices, keep_content=keep_content)
 
     def _watch(self, tracker: CallTracker, prices: Pricer, *, keep_content: bool) -> None:
         self._tracker = tracker
@@ -200,6 +202,11 @@ class CostCallbackHandler(ModelCallHandler):
         self.raise_error = isinstance(prices, PriceBook) and prices.unknown == "raise"
         if isinstance(prices, PriceBook):
             prices.load()
+
+    @property
+    def failures(self) -> int:
+        """How many calls could not be priced, recorded or written to the ledger as they should."""
+        return self._tracker.failures + (self._writer.failures if self._writer is not None else 0)
 
     def flush(self) -> None:
         """Wait for records that are still being written, and record calls that were cancelled silently."""

@@ -61,6 +61,7 @@ class LangChainApp:
         base_url: Where the models are served.
         api_key: The key for that.
         callbacks: Handlers that see every call, such as one that guards a budget.
+        max_output_tokens: The longest answer to ask for; None leaves it to the model.
     """
 
     name = "langchain"
@@ -73,6 +74,7 @@ class LangChainApp:
         base_url: str,
         api_key: str,
         callbacks: Sequence[BaseCallbackHandler] = (),
+        max_output_tokens: int | None = None,
     ) -> None:
         self._config = RunnableConfig(callbacks=list(callbacks))
         retriever = WordRetriever(index=index)
@@ -91,6 +93,7 @@ class LangChainApp:
                 api_key=SecretStr(api_key),
                 temperature=0,
                 stream_usage=True,
+                max_completion_tokens=max_output_tokens,
             )
             | StrOutputParser()
             for feature, model in models.items()

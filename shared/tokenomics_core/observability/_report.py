@@ -7,6 +7,7 @@ import logging
 import shutil
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from decimal import Context, Decimal, localcontext
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -17,7 +18,7 @@ from tokenomics_core.observability._plot import plot_records
 from tokenomics_core.observability._price_data import PriceData
 from tokenomics_core.observability._report_table import group_records, report_table
 from tokenomics_core.protocols import Pricer
-from tokenomics_core.rendering import Table, to_html, to_rich, to_text
+from tokenomics_core.rendering import Notice, Table, to_html, to_rich, to_text
 from tokenomics_core.types import SpendRecord, Totals
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ class CostReport:
     ) -> None:
         self.title = title
         self.failed_callbacks = 0
+        self.failures = 0
         self._prices = prices
         self._price_data = price_data
         self._records: dict[str, SpendRecord] = {}
@@ -262,7 +264,7 @@ class CostReport:
             raise ConfigurationError(f"max_rows must be 2 or more, not {max_rows}; nothing was drawn")
         data = PriceData.of(self._prices)
         with localcontext(_EXACT):
-            return report_table(
+            table = report_table(
                 self.calls,
                 title=self.title or "Cost report",
                 by=(by,) if isinstance(by, str) else tuple(by),
@@ -270,6 +272,16 @@ class CostReport:
                 is_stale=data.is_stale,
                 max_rows=max_rows,
             )
+        if not self.failures:
+            return table
+        calls = "1 call" if self.failures == 1 else f"{self.failures:,} calls"
+        lost = f"{calls} could not be priced, recorded or written to the ledger; the log says why"
+        return replace(table, notices=(Notice(lost, "error"), *table.notices))
+
+    def count_failure(self) -> None:
+        """Note that a call could not be priced, recorded or written to the ledger as it should."""
+        with self._lock:
+            self.failures += 1
 
     def to_dataframe(self, *, money: Literal["decimal", "float"] = "float") -> DataFrame:
         """Return one row per call, in the columns of a ledger's frame and in the order of time.

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from concurrent.futures import Future, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextvars import ContextVar, Token
 from types import TracebackType
 from typing import Any, TypeVar
 
-from tokenomics_core.errors import UnknownModelError
+from tokenomics_core.errors import ConfigurationError, UnknownModelError
 from tokenomics_core.ledger import MemoryLedger
 from tokenomics_core.observability._live import LiveDisplay
 from tokenomics_core.observability._report import CostReport
@@ -51,11 +51,13 @@ class LedgerWriter:
     """Write records to a ledger without ever failing or stalling the call they describe.
 
     Outside an event loop a record is written before the call returns. Inside one, a ledger that touches a
-    disk or a network is written by a worker thread; `flush` waits for it. A write that fails is logged once
-    and counted.
+    disk or a network is written by a thread of its own, in order; `flush` waits for it. A write that fails is
+    logged once and counted.
     """
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: Ledger, *, on_failure: Callable[[], None] | None = None) -> None:
+        self._on_failure = on_failure
+        self._worker: ThreadPoolExecutor | None = None
         self.ledger = ledger
         self._blocks = not isinstance(ledger, MemoryLedger)
         self._pending: set[Future[None]] = set()
@@ -66,10 +68,12 @@ class LedgerWriter:
         if not self._blocks or not in_event_loop():
             self._write(record)
             return
-        done: Future[None] = Future()
+        if self._worker is None:
+            # Not the loop's own pool: its threads may be held by work that waits for the loop.
+            self._worker = ThreadPoolExecutor(1, thread_name_prefix="tokenomics-ledger")
+        done = self._worker.submit(self._write, record)
         self._pending.add(done)
         done.add_done_callback(self._pending.discard)
-        asyncio.get_running_loop().run_in_executor(None, self._write, record, done)
 
     def flush(self) -> None:
         """Wait for records that a worker thread is still writing."""
@@ -80,16 +84,15 @@ class LedgerWriter:
         if self._pending:
             await asyncio.gather(*(asyncio.wrap_future(item) for item in list(self._pending)))
 
-    def _write(self, record: SpendRecord, done: Future[None] | None = None) -> None:
+    def _write(self, record: SpendRecord) -> None:
         try:
             self.ledger.record(record)
         except Exception:  # noqa: BLE001 - an observer may not break the call it watches
             self.failures += 1
             if self.failures == 1:
                 _log.exception("a record could not be written to the ledger; the call itself is not affected")
-        finally:
-            if done is not None:
-                done.set_result(None)
+            if self._on_failure is not None:
+                self._on_failure()
 
 
 class CostScope:
@@ -101,9 +104,9 @@ class CostScope:
         self.report = report
         self.keep_content = keep_content
         self.prices = prices
-        self.writer = LedgerWriter(ledger) if ledger is not None else None
+        self.writer = LedgerWriter(ledger, on_failure=report.count_failure) if ledger is not None else None
         self.parent = _active.get()
-        self.tracker = CallTracker(self.accept, prices=prices)
+        self.tracker = CallTracker(self.accept, prices=prices, on_failure=report.count_failure)
         self._listeners: dict[str, Any] = {}
 
     def accept(self, record: SpendRecord) -> None:
@@ -163,6 +166,8 @@ class track_cost:  # noqa: N801 - reads as a function: `with track_cost() as cos
         self._display: LiveDisplay | None = None
 
     def __enter__(self) -> CostReport:
+        if self._scope is not None:
+            raise ConfigurationError("this track_cost block is open already; make another one inside it")
         prices = self._prices if self._prices is not None else default_price_book()
         if isinstance(prices, PriceBook):
             prices.load()

@@ -107,8 +107,10 @@ class CallTracker:
         prices: Pricer,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         timer: Callable[[], float] = time.perf_counter,
+        on_failure: Callable[[], None] | None = None,
     ) -> None:
         self._sink = sink
+        self._on_failure = on_failure
         self._prices = prices
         self._clock = clock
         self._timer = timer
@@ -219,7 +221,9 @@ class CallTracker:
             self.failures += 1
             first = self.failures == 1
         if first:
-            _log.exception("a call could not be recorded; the call itself is not affected")
+            _log.exception("a call could not be recorded as it should; the call itself is not affected")
+        if self._on_failure is not None:
+            self._on_failure()
 
     def _settle(self, call: CallStart, end: CallEnd) -> SpendRecord:
         at = self._clock()
@@ -270,6 +274,9 @@ class CallTracker:
             return self._prices.cost(usage, model, provider, at)
         except TokenomicsError as error:
             return replace(_UNKNOWN, notes=(str(error),))
+        except Exception as error:  # noqa: BLE001 - a price that cannot be had may not lose the call
+            self.count_failure()
+            return replace(_UNKNOWN, notes=(f"pricing failed: {error!r}",))
 
 
 def withdraw_call(key: str) -> None:

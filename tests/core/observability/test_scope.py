@@ -2,12 +2,13 @@
 
 import asyncio
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from decimal import Decimal
 
 import pytest
 
-from tokenomics_core import Cost, SpendRecord, UnknownModelError, Usage
+from tokenomics_core import ConfigurationError, Cost, SpendRecord, UnknownModelError, Usage
 from tokenomics_core.ledger import MemoryLedger
 from tokenomics_core.observability import CallEnd, CallStart, LedgerWriter, current_scope, track_cost
 from tokenomics_core.pricing import PriceBook
@@ -146,3 +147,46 @@ def test_a_call_that_ends_while_another_is_being_stored_waits_for_nobody():
         Interrupting.meanwhile = lambda: report.add(replace(report.calls[0], id="c"))
         report.add(again)
     assert report.total_usd == 3
+
+
+def test_a_block_that_is_open_is_not_opened_again():
+    block = track_cost(prices=Flat())
+    with block:
+        with pytest.raises(ConfigurationError, match="open already"):
+            block.__enter__()
+        call("a")
+    assert current_scope() is None
+    with block as again:
+        call("b")
+    assert [record.id for record in again.calls] == ["b"]
+
+
+async def test_the_end_of_a_block_does_not_wait_for_the_loops_own_threads():
+    loop, held = asyncio.get_running_loop(), threading.Event()
+    loop.set_default_executor(ThreadPoolExecutor(1))
+    ledger = Disk()
+    ledger.inner.go.set()
+    waiting = loop.run_in_executor(None, held.wait)
+    with track_cost(prices=Flat(), ledger=ledger):
+        call("a")
+    assert ledger.inner.total() == 1
+    held.set()
+    await waiting
+
+
+def test_what_could_not_be_recorded_is_counted_and_shown():
+    class Broken:
+        def cost(self, usage, model, provider=None, at=None):
+            raise RuntimeError("out of paper")
+
+        def record(self, record):
+            raise OSError("no space left")
+
+    with track_cost(prices=Broken()) as unpriced:
+        call("a")
+    assert unpriced.unpriced_calls == unpriced.failures == 1
+    assert "out of paper" in unpriced.calls[0].notes[0]
+    with track_cost(prices=Flat(), ledger=Broken()) as unwritten:
+        call("b")
+    assert (unwritten.total_usd, unwritten.failures) == (1, 1)
+    assert "1 call could not be priced, recorded or written" in str(unwritten)
