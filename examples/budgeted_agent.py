@@ -44,7 +44,7 @@ class Window(AgentMiddleware):
 
     def wrap_model_call(self, request: Any, handler: Callable[[Any], Any]) -> Any:
         warned = any(message.content == WRAP_UP_MESSAGE for message in request.messages)
-        bound = request.model_settings["max_tokens"]
+        bound = request.model_settings.get("max_tokens")
         told = ", told to wrap up" if warned else ""
         print(f"   {request.model.model_name}, at most {bound} tokens{told}")
         return handler(request)

@@ -150,13 +150,23 @@ class ModelRules(BudgetRules):
             if cheaper is not None:
                 yield self._release(hold)
                 return cheaper
-        cover = Cover(self._gate, who, hold, shape.model, self._listener)
-        bounded = with_bound(request, hold.max_output_tokens or shape.min_output_tokens)
+        bound = hold.max_output_tokens if self._counts_length(who) else None
+        if bound is not None:
+            request = with_bound(request, bound)
+        cover = Cover(self._gate, who, hold, shape.model, bound, self._listener)
         try:
-            response = yield from self._covered(cover, ask(bounded))
+            response = yield from self._covered(cover, ask(request))
         finally:
             self._note(cover, who, update)
         return ExtendedModelResponse(response, Command(update=update))
+
+    def _counts_length(self, who: Attribution) -> bool:
+        """Whether any limit that a call touches counts what a longer answer takes more of."""
+        return any(
+            (limit.usd is not None or limit.tokens is not None)
+            and (limit.names in {("all",), ("request",)} or None not in map(who.get, limit.names))
+            for limit in self._budgets.limits
+        )
 
     def _eased(
         self, request: ModelRequest[Any], who: Attribution, update: dict[str, Any]

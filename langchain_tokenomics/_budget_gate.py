@@ -59,6 +59,7 @@ class Cover:
     Attributes:
         attribution: Who calls inside are for.
         model: Which model the next call was reserved for.
+        max_output_tokens: The bound that the next call was reserved with; None where no limit needs one.
         listener: The handler that is told of every run inside.
         outer: The stretch around this one, as around a sub-agent.
         spent: What calls inside took, those of stretches within it included.
@@ -70,11 +71,13 @@ class Cover:
         attribution: Attribution,
         reservation: Reservation | None = None,
         model: str | None = None,
+        max_output_tokens: int | None = None,
         listener: BaseCallbackHandler | None = None,
     ) -> None:
         self.gate = gate
         self.attribution = attribution
         self.model = model
+        self.max_output_tokens = max_output_tokens
         self.listener = listener
         self.outer = _cover.get()
         self.spent = Spent()

@@ -115,8 +115,8 @@ def _reserved_for(call: CallStart, params: dict[str, Any], cover: Cover | None) 
     reserved = None if cover is None else cover.take()
     if reserved is None or cover is None:
         return None
-    bound = bound_of(params)
-    is_bounded = bound is not None and bound <= (reserved.max_output_tokens or 0)
+    bound, most = bound_of(params), cover.max_output_tokens
+    is_bounded = most is None or (bound is not None and bound <= most)
     if is_bounded and answers_of(params) == 1 and call.model == cover.model:
         return reserved
     cover.gate.budgets.release(reserved)  # another middleware has changed the request since

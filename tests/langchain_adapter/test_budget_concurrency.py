@@ -32,6 +32,14 @@ def redis_url():
         server.kill()
 
 
+@pytest.fixture(autouse=True)
+async def connections_closed():
+    """Let the loop end what clients have begun to close."""
+    yield
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
 @pytest.fixture(params=["memory", "sqlite", "redis"])
 def store(request, tmp_path):
     if request.param == "memory":

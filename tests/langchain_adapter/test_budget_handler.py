@@ -127,6 +127,14 @@ PATHS = {
 }
 
 
+@pytest.fixture(autouse=True)
+async def connections_closed():
+    """Let the loop end what clients have begun to close."""
+    yield
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
 @pytest.fixture(params=["memory", "sqlite"])
 def store(request, tmp_path):
     if request.param == "memory":

@@ -60,6 +60,14 @@ def nothing_searched():
     searched.clear()
 
 
+@pytest.fixture(autouse=True)
+async def connections_closed():
+    """Let the loop end what clients have begun to close."""
+    yield
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
 @pytest.fixture(params=["memory", "sqlite"])
 def store(request, tmp_path):
     if request.param == "memory":
@@ -139,6 +147,17 @@ async def test_a_bound_of_the_callers_own_is_never_loosened(world, ask):
     _, agent = agent_of(world, Limit("all", usd="10"), model=world.openai(max_tokens=77))
     await ask(agent)
     assert [body["max_completion_tokens"] for body in bodies(world)] == [77]
+
+
+@pytest.mark.parametrize("limit", [Limit("all", calls=5), Limit("user", usd="1")], ids=["calls", "nobody's"])
+async def test_where_no_limit_counts_how_long_an_answer_is_none_is_cut(limit, world, ask):
+    world.says(**PLAIN)
+    budgets, agent = agent_of(world, limit)
+    await ask(agent)
+    assert "max_completion_tokens" not in bodies(world)[0]
+    assert "max_tokens" not in bodies(world)[0]
+    if limit.scope == "all":
+        assert (budgets.status("all").spent_calls, budgets.status("all").held_calls) == (1, 0)
 
 
 async def test_the_longest_answer_of_a_model_is_no_bound_of_the_callers(world, ask):
