@@ -117,9 +117,12 @@ async def test_an_async_stream_that_is_left_or_cancelled_is_billed_for_what_arri
     async with track_cost() as cancelled:
         task = asyncio.create_task(read())
         await asyncio.to_thread(stall.reached.wait)
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
+        while not task.done():
+            # LangChain reads each piece with `wait_for`, which in Python 3.11 forgets a cancellation that
+            # comes together with the piece.
+            task.cancel()
+            await asyncio.wait({task}, timeout=1)
+        assert task.cancelled()
     (record,) = cancelled.calls
     assert record.outcome in {"cancelled", "aborted"}
     assert record.cost_usd == bill_of(record) > 0
