@@ -11,7 +11,7 @@ from typing import Any
 from langchain_core.messages import AIMessage, BaseMessage, get_buffer_string
 from langchain_core.outputs import ChatGeneration, Generation, LLMResult
 
-from tokenomics_core.observability import CallEnd
+from tokenomics_core.observability import CallEnd, CallStart
 from tokenomics_core.pricing import is_known_provider
 from tokenomics_core.types import Attribution, current_attribution
 from tokenomics_core.usage import (
@@ -24,6 +24,7 @@ from tokenomics_core.usage import (
 __all__ = [
     "attribution_of",
     "call_end",
+    "lifetimes_of",
     "model_of",
     "provider_of",
     "shares_a_bill",
@@ -107,6 +108,16 @@ def usage_of_error(error: BaseException) -> CallEnd | None:
     completion = getattr(error, "completion", None)
     usage = usage_from_raw(completion) if completion is not None else None
     return CallEnd(usage=usage, model=getattr(completion, "model", None)) if usage is not None else None
+
+
+def lifetimes_of(call: CallStart) -> set[str]:
+    """Read for how long a request asks Anthropic to cache parts of it: `5m`, `1h`, both or neither."""
+    contents = [message.content for message in call.prompt] if _is_messages(call.prompt) else []
+    parts = [part for content in contents if isinstance(content, list) for part in content]
+    parts += call.tools or ()
+    marks = [part.get("cache_control") for part in parts if isinstance(part, dict)]
+    marks.append(call.cache_control)
+    return {"1h" if mark.get("ttl") == "1h" else "5m" for mark in marks if isinstance(mark, Mapping)}
 
 
 def text_of(prompt: Any, output: Any) -> str:

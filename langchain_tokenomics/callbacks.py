@@ -13,6 +13,7 @@ from langchain_core.outputs import LLMResult
 from langchain_tokenomics._messages import (
     attribution_of,
     call_end,
+    lifetimes_of,
     model_of,
     provider_of,
     shares_a_bill,
@@ -34,6 +35,7 @@ from tokenomics_core.observability import (
 from tokenomics_core.pricing import PriceBook, default_price_book
 from tokenomics_core.protocols import Ledger, Pricer
 from tokenomics_core.types import SpendRecord
+from tokenomics_core.usage import split_writes
 
 __all__ = ["BlockCallbackHandler", "CostCallbackHandler", "ModelCallHandler"]
 
@@ -115,7 +117,8 @@ class ModelCallHandler(RunTree):
         params = kwargs.get("invocation_params") or {}
         root = self.root_of(run_id, parent_run_id).hex
         tier = params.get("service_tier")
-        batch = kwargs.get("batch_size", 1) > 1 and not in_event_loop()
+        prompts = kwargs.get("batch_size", 1)
+        batch = prompts > 1 and not in_event_loop()
         return CallStart(
             key=run_id.hex,
             model=model_of(params, metadata),
@@ -123,6 +126,8 @@ class ModelCallHandler(RunTree):
             attribution=attribution_of(metadata, root),
             prompt=prompt,
             tools=params.get("tools"),
+            cache_control=params.get("cache_control"),
+            prompts=prompts,
             operation=operation,
             source="batch" if metadata.get("batch") is True else "model",
             service_tier=tier if tier in _TIERS else None,
@@ -134,10 +139,13 @@ class ModelCallHandler(RunTree):
 
     def _end(self, run_id: UUID, response: LLMResult) -> None:
         key = run_id.hex
-        if shares_a_bill(response):
+        call = self._tracker.peek(key)
+        if call is not None and call.prompts > 1 and shares_a_bill(response):
             self._tracker.discard(key)
             return
         end = call_end(response)
+        if call is not None and end.usage is not None and end.usage.cache_write_tokens:
+            end.usage = split_writes(end.usage, lifetimes_of(call))
         self._add_content(key, end)
         self._tracker.finish(key, end)
 

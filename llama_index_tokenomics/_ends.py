@@ -8,7 +8,7 @@ from llama_index_tokenomics._calls import OpenCall
 from llama_index_tokenomics._responses import Response, has_usage, text_of
 from tokenomics_core.observability import CallEnd
 from tokenomics_core.types import Usage
-from tokenomics_core.usage import model_from_raw, reported_cost_usd, usage_from_llama_index
+from tokenomics_core.usage import model_from_raw, reported_cost_usd, split_writes, usage_from_llama_index
 
 __all__ = ["read_end"]
 
@@ -37,10 +37,4 @@ def _with_prompt_cache(call: OpenCall, usage: Usage) -> Usage:
     """
     if usage.cache_write_tokens is None and usage.cache_read_tokens is None:
         return replace(usage, input_tokens=None)
-    if not usage.cache_write_tokens or usage.cache_write_5m_tokens is not None:
-        return usage
-    if len(call.lifetimes) > 1:
-        return replace(usage, estimated=True)
-    if "1h" in call.lifetimes:
-        return replace(usage, cache_write_1h_tokens=usage.cache_write_tokens, cache_write_5m_tokens=0)
-    return replace(usage, cache_write_5m_tokens=usage.cache_write_tokens, cache_write_1h_tokens=0)
+    return split_writes(usage, call.lifetimes)

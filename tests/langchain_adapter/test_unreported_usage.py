@@ -264,3 +264,56 @@ def test_a_usage_that_contradicts_itself_does_not_lose_the_record(world):
         assert isinstance(world.openai(), ChatOpenAI)
         world.openai().invoke(QUESTION)
     assert len(report.calls) == 1
+
+
+class StreamingTextModel(TextModel):
+    """A text model whose usage is an empty table even for its one prompt, as OpenAI's is when it streams."""
+
+    def _generate(self, prompts, stop=None, run_manager=None, **kwargs):
+        result = super()._generate(prompts, stop, run_manager, **kwargs)
+        return LLMResult(
+            generations=result.generations, llm_output={"model_name": "gpt-4o", "token_usage": {}}
+        )
+
+
+async def test_a_text_model_that_reports_an_empty_usage_is_counted():
+    with track_cost() as report:
+        StreamingTextModel().invoke("a")
+        await StreamingTextModel().ainvoke("b")
+    assert [(record.estimated, record.usage.output_tokens) for record in report.calls] == [
+        (True, counted(WORDS))
+    ] * 2
+
+
+def marked(ttl):
+    block = {"type": "text", "text": "x", "cache_control": {"type": "ephemeral", "ttl": ttl}}
+    return HumanMessage([block])
+
+
+@pytest.mark.parametrize(
+    ("ttls", "kind", "estimated"),
+    [(["1h"], "w1h", False), (["5m"], "w5m", False), (["1h", "5m"], "w5m", True)],
+)
+async def test_writes_of_an_anthropic_stream_are_priced_by_the_lifetime_asked_for(
+    world, ttls, kind, estimated
+):
+    usage = {"w1h": "cache_write_1h_tokens", "w5m": "cache_write_5m_tokens"}[kind]
+    world.says(WORDS, input_tokens=5100, output_tokens=10, **{usage: 5000})
+    with track_cost() as report:
+        list(world.anthropic().stream([marked(ttl) for ttl in ttls]))
+    (record,) = report.calls
+    assert record.cost_usd == usd("claude-haiku-4-5", input=100, output=10, **{kind: 5000})
+    assert record.estimated == unsure
+
+
+def test_an_input_of_nothing_is_no_report(world):
+    from langchain_core.language_models import GenericFakeChatModel
+    from langchain_core.messages import AIMessage
+
+    told = {"input_tokens": 0, "output_tokens": 12, "total_tokens": 12}
+    answer = AIMessage(WORDS, usage_metadata=told, response_metadata={"model_name": "gpt-4o"})
+    with track_cost() as report:
+        GenericFakeChatModel(messages=iter([answer])).invoke(QUESTION)
+    (record,) = report.calls
+    assert record.estimated
+    assert (record.usage.input_tokens, record.usage.output_tokens) == (counted(QUESTION) + 7, 12)

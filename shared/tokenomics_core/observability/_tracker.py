@@ -39,6 +39,8 @@ class CallStart:
         attribution: Who the call is for.
         prompt: Text or messages as the framework holds them; counted only where no usage is reported.
         tools: Tool schemas sent along, counted with the prompt.
+        cache_control: What the request as a whole asks of the provider's prompt cache.
+        prompts: How many prompts were sent in one go, of which this is one.
         operation: `chat`, `completion`, `embedding`.
         source: `model`, or `batch` for a call through a batch endpoint.
         service_tier: The tier asked for, where the caller set one.
@@ -56,6 +58,8 @@ class CallStart:
     attribution: Attribution = field(default_factory=Attribution)
     prompt: Any = None
     tools: Any = None
+    cache_control: Any = None
+    prompts: int = 1
     operation: str = "chat"
     source: Source = "model"
     service_tier: str | None = None

@@ -21,12 +21,14 @@ from tokenomics_core.usage._raw import (
     usage_from_raw,
 )
 from tokenomics_core.usage._reported_cost import reported_cost_usd
+from tokenomics_core.usage._writes import split_writes
 
 __all__ = [
     "finish_reason_from_raw",
     "is_langchain_cache_hit",
     "model_from_raw",
     "reported_cost_usd",
+    "split_writes",
     "usage_from_anthropic",
     "usage_from_bedrock",
     "usage_from_cohere",

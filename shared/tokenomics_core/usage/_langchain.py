@@ -118,6 +118,8 @@ def _mended(metadata: Mapping[str, Any], facts: _Facts) -> Usage | None:
     input_tokens, total = count_of(metadata, "input_tokens"), count_of(metadata, "total_tokens")
     if outside(output_tokens, reasoning, input_tokens, total):
         output_tokens = sum_known(output_tokens, reasoning)
+    if input_tokens == 0 and output_tokens and not (read or written):
+        input_tokens = None  # nothing is answered from nothing: the stream named its output only
     return build_usage(
         input_tokens=input_tokens,
         output_tokens=output_tokens,
