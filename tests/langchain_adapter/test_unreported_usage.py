@@ -303,7 +303,7 @@ async def test_writes_of_an_anthropic_stream_are_priced_by_the_lifetime_asked_fo
         list(world.anthropic().stream([marked(ttl) for ttl in ttls]))
     (record,) = report.calls
     assert record.cost_usd == usd("claude-haiku-4-5", input=100, output=10, **{kind: 5000})
-    assert record.estimated == unsure
+    assert record.estimated == estimated
 
 
 def test_an_input_of_nothing_is_no_report(world):
