@@ -1,0 +1,15 @@
+"""Answer repeated questions from what was paid for already, and never wrongly by accident."""
+
+from tokenomics_core.cache._entry import CacheEntry, Neighbour, Selector, StoreSize
+from tokenomics_core.cache._protocols import CachePolicy, CacheStore, Decision, PolicyReport
+
+__all__ = [
+    "CacheEntry",
+    "CachePolicy",
+    "CacheStore",
+    "Decision",
+    "Neighbour",
+    "PolicyReport",
+    "Selector",
+    "StoreSize",
+]
