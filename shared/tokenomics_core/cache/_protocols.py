@@ -43,7 +43,7 @@ class CacheStore(Protocol):
         """Return one live entry."""
 
     def put(self, entry: CacheEntry, vector: Vector | None) -> None:
-        """Store an entry in place of that of its partition and key; without a vector, to be found exactly only."""
+        """Store an entry in place of its key's; without a vector it is found exactly only."""
 
     def regroup(self, entry_id: str, group: str) -> None:
         """Say that an entry's answer is the same as that of another group."""
@@ -138,7 +138,7 @@ class PolicyReport:
 class CachePolicy(Protocol):
     """Decides from near questions whether one of their answers is served; pure but for what it has learned.
 
-    Statistics are kept per namespace. Methods are safe from many threads and wait for nothing but a short lock.
+    Statistics are kept per namespace. Methods are safe from many threads and wait only for a short lock.
     """
 
     @property
