@@ -110,9 +110,14 @@ class BaseLedger(ABC):
         until: datetime | None = None,
         **where: str | None,
     ) -> Mapping[str, Decimal]:
-        """Sum the known costs by a dimension or tag; records without it stand under `""`."""
+        """Sum the known costs by a dimension or tag, the largest first; records without it stand under `""`.
+
+        Raises:
+            ConfigurationError: The dimension is no name, or a filter is none.
+        """
         groups = self._costs(Query.of(since, until, where), dimension_names(dimension))
-        return {group[1][0]: groups[group] for group in sorted(groups)}
+        ordered = sorted(groups.items(), key=lambda item: (-item[1], item[0]))
+        return {group[1][0]: cost_usd for group, cost_usd in ordered}
 
     @overload
     def totals_by(
@@ -180,15 +185,19 @@ class BaseLedger(ABC):
             where: Values that dimensions or tags must have.
 
         Returns:
-            Totals in the order of their keys: a value, a start, or `(start, value)`. Starts are local
-            times with a fixed offset. Buckets without records are absent.
+            Totals by a value, a start, or `(start, value)`: without a bucket the costliest first, with one
+            in the order of time and then of values. Starts are local times with a fixed offset. Buckets
+            without records are absent.
         """
         names = dimension_names(dimension)
         if bucket is None and not names:
             raise ConfigurationError("totals_by needs a dimension, a bucket, or both")
         calendar = None if bucket is None else Calendar(bucket, timezone)
         groups = self._sums(Query.of(since, until, where), names, calendar)
-        return {_key(group, dimension, calendar): groups[group] for group in sorted(groups)}
+        ordered = sorted(
+            groups, key=None if calendar is not None else lambda group: (-groups[group].cost_usd, group)
+        )
+        return {_key(group, dimension, calendar): groups[group] for group in ordered}
 
     def to_dataframe(
         self,

@@ -39,8 +39,11 @@ def admit(record: SpendRecord, *, keep_content: bool) -> Entry:
     it is to be kept; characters that no database holds (NUL, lone surrogates) become U+FFFD.
 
     Raises:
-        ConfigurationError: An amount or count is beyond what can be summed exactly, or a text is no string.
+        ConfigurationError: An amount or count is beyond what can be summed exactly, a text is no string, or
+            this is no record at all.
     """
+    if not isinstance(record, SpendRecord):
+        raise ConfigurationError(f"a ledger takes a SpendRecord, not {record!r:.80}; {_LATER}")
     record = _without_unstorable_text(record)
     _check_counts(record.usage)
     cost = None if record.cost_usd is None else to_pico(record.cost_usd, "cost_usd")

@@ -61,6 +61,8 @@ def instant_us(name: str, at: datetime) -> int:
 
 def dimension_names(dimension: str | Sequence[str] | None) -> tuple[str, ...]:
     """Return what to group by as a tuple of names; any name that is no dimension is a tag."""
+    if dimension is not None and not isinstance(dimension, (str, tuple, list)):
+        raise ConfigurationError(f"a dimension must be a name, or several in a tuple, not {dimension!r}")
     names = () if dimension is None else (dimension,) if isinstance(dimension, str) else tuple(dimension)
     for name in names:
         if not isinstance(name, str) or not name:

@@ -8,7 +8,7 @@ from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 from tokenomics_core.errors import ConfigurationError, MissingExtraError
-from tokenomics_core.observability._report_table import group_records
+from tokenomics_core.observability._report_lines import tally_by
 from tokenomics_core.rendering import format_usd, shorten
 from tokenomics_core.types import SpendRecord, Totals
 
@@ -62,7 +62,7 @@ def _axes(ax: Axes | None, *, height: float) -> Axes:
 
 
 def _bars(records: Sequence[SpendRecord], by: str) -> list[tuple[str, Totals]]:
-    sums = {name: Totals.of(group) for name, group in group_records(records, by).items()}
+    sums = {name: tally.totals() for name, tally in tally_by(records, by).items()}
     bars = sorted(sums.items(), key=lambda item: (-item[1].cost_usd, -item[1].avoided_usd, item[0]))
     if len(bars) <= _MAX_BARS:
         return bars

@@ -16,10 +16,11 @@ from tokenomics_core.observability._estimate import Estimate, estimate_call
 from tokenomics_core.observability._frame import to_dataframe
 from tokenomics_core.observability._plot import plot_records
 from tokenomics_core.observability._price_data import PriceData
-from tokenomics_core.observability._report_table import group_records, report_table
+from tokenomics_core.observability._report_lines import tally_by
+from tokenomics_core.observability._report_table import report_table
 from tokenomics_core.protocols import Pricer
 from tokenomics_core.rendering import Notice, Table, to_html, to_rich, to_text
-from tokenomics_core.types import SpendRecord, Totals
+from tokenomics_core.types import SpendRecord, Tally, Totals
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -55,7 +56,9 @@ class CostReport:
         self.failures = 0
         self._prices = prices
         self._price_data = price_data
+        self._known_data: PriceData | None = None
         self._records: dict[str, SpendRecord] = {}
+        self._sums, self._embedded = Tally(), Tally()
         self._callbacks: dict[int, Callable[[SpendRecord], object]] = {}
         self._numbers = itertools.count()
         self._failed: set[int] = set()
@@ -64,11 +67,20 @@ class CostReport:
     # -- filling -------------------------------------------------------------
 
     def add(self, record: SpendRecord) -> bool:
-        """Take in a record and say whether it was new; one call counts once however often it is recorded."""
+        """Take in a record and say whether it was new; one call counts once however often it is recorded.
+
+        Raises:
+            ConfigurationError: It is no record; nothing was added.
+        """
+        if not isinstance(record, SpendRecord):
+            raise ConfigurationError(f"a report takes a SpendRecord, not {record!r:.80}; nothing was added")
         with self._lock:
             if record.id in self._records:
                 return False
             self._records[record.id] = record
+            self._sums.add(record)
+            if record.operation == _EMBEDDING:
+                self._embedded.add(record)
             callbacks = list(self._callbacks.items()) if self._callbacks else ()
         for number, callback in callbacks:
             self._tell(number, callback, record)
@@ -101,6 +113,32 @@ class CostReport:
             if first:
                 _log.exception("a subscriber of a cost report failed; the call itself is not affected")
 
+    # -- copying -------------------------------------------------------------
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a copy takes along, such as one that a worker process sends back.
+
+        Subscribers and the price book stay behind: the copy shows which price data it was made with, and
+        `estimate` asks the shared price book.
+        """
+        data = self._known_data or PriceData.of(self._prices)
+        with self._lock:
+            return {
+                "title": self.title,
+                "failed_callbacks": self.failed_callbacks,
+                "failures": self.failures,
+                "price_data": self._price_data,
+                "known_data": data,
+                "records": list(self._records.values()),
+            }
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        CostReport.__init__(self, title=state["title"], price_data=state["price_data"])
+        self.failed_callbacks, self.failures = state["failed_callbacks"], state["failures"]
+        self._known_data = state["known_data"]
+        for record in state["records"]:
+            self.add(record)
+
     # -- reading -------------------------------------------------------------
 
     @property
@@ -112,40 +150,42 @@ class CostReport:
     @property
     def totals(self) -> Totals:
         """The sums over all calls."""
-        return _sum(self.calls)
+        with self._lock:
+            return self._sums.totals()
 
     @property
     def total_usd(self) -> Decimal:
         """The sum of all known costs; see `unpriced_calls` for what it leaves out."""
-        return self.totals.cost_usd
+        return self._sums.cost_usd
 
     @property
     def avoided_usd(self) -> Decimal:
         """What the calls would have cost more without the package, as far as known."""
-        return self.totals.avoided_usd
+        return self._sums.avoided_usd
 
     @property
     def unpriced_calls(self) -> int:
         """Calls whose price is unknown; they add nothing to `total_usd`."""
-        return sum(record.cost_usd is None for record in self.calls)
+        return self._sums.unpriced_calls
 
     @property
     def estimated_calls(self) -> int:
         """Calls whose usage the provider did not report in full."""
-        return sum(record.estimated for record in self.calls)
+        return self._sums.estimated_calls
 
     @property
     def cached_calls(self) -> int:
         """Calls that a response cache answered."""
-        return sum(record.source == "cache" for record in self.calls)
+        return self._sums.cached_calls
 
     def by(self, dimension: str) -> dict[str, Decimal]:
         """Sum the known costs by a dimension or tag, the largest first; calls without it stand under `""`."""
-        return {name: totals.cost_usd for name, totals in self.totals_by(dimension).items()}
+        costs = [(name, tally.cost_usd) for name, tally in tally_by(self.calls, dimension).items()]
+        return dict(sorted(costs, key=lambda item: (-item[1], item[0])))
 
     def totals_by(self, dimension: str) -> dict[str, Totals]:
         """Sum everything by a dimension or tag, the costliest first."""
-        sums = {name: _sum(group) for name, group in group_records(self.calls, dimension).items()}
+        sums = {name: tally.totals() for name, tally in tally_by(self.calls, dimension).items()}
         return dict(sorted(sums.items(), key=lambda item: (-item[1].cost_usd, item[0])))
 
     # -- names known from elsewhere ------------------------------------------
@@ -153,28 +193,27 @@ class CostReport:
     @property
     def total_tokens(self) -> int:
         """Input and output tokens of all paid calls; named as in `get_openai_callback`."""
-        totals = self.totals
-        return totals.input_tokens + totals.output_tokens
+        return self._sums.input_tokens + self._sums.output_tokens
 
     @property
     def prompt_tokens(self) -> int:
         """Input tokens of all paid calls, cached ones included; named as in `get_openai_callback`."""
-        return self.totals.input_tokens
+        return self._sums.input_tokens
 
     @property
     def prompt_tokens_cached(self) -> int:
         """Input tokens read from providers' prompt caches; named as in `get_openai_callback`."""
-        return self.totals.cache_read_tokens
+        return self._sums.cache_read_tokens
 
     @property
     def completion_tokens(self) -> int:
         """Output tokens of all paid calls; named as in `get_openai_callback`."""
-        return self.totals.output_tokens
+        return self._sums.output_tokens
 
     @property
     def reasoning_tokens(self) -> int:
         """The hidden part of the output; named as in `get_openai_callback`."""
-        return self.totals.reasoning_tokens
+        return self._sums.reasoning_tokens
 
     @property
     def successful_requests(self) -> int:
@@ -194,20 +233,17 @@ class CostReport:
     @property
     def prompt_llm_token_count(self) -> int:
         """Input tokens, embeddings left out; named as in `TokenCountingHandler`."""
-        return self._totals_where(embedding=False).input_tokens
+        return self._sums.input_tokens - self._embedded.input_tokens
 
     @property
     def completion_llm_token_count(self) -> int:
         """Output tokens, embeddings left out; named as in `TokenCountingHandler`."""
-        return self._totals_where(embedding=False).output_tokens
+        return self._sums.output_tokens - self._embedded.output_tokens
 
     @property
     def total_embedding_token_count(self) -> int:
         """Tokens that were embedded; named as in `TokenCountingHandler`."""
-        return self._totals_where(embedding=True).input_tokens
-
-    def _totals_where(self, *, embedding: bool) -> Totals:
-        return _sum([record for record in self.calls if (record.operation == _EMBEDDING) is embedding])
+        return self._embedded.input_tokens
 
     # -- asking beforehand ---------------------------------------------------
 
@@ -258,11 +294,13 @@ class CostReport:
             max_rows: The rows of a section; the costliest are shown and the others summed in the last.
 
         Raises:
-            ConfigurationError: `max_rows` is less than 2; nothing was drawn.
+            ConfigurationError: `by` holds no names, or `max_rows` is less than 2; nothing was drawn.
         """
-        if max_rows < 2:
-            raise ConfigurationError(f"max_rows must be 2 or more, not {max_rows}; nothing was drawn")
-        data = PriceData.of(self._prices)
+        if not isinstance(by, (str, tuple, list)):
+            raise ConfigurationError(f"by must be names of dimensions or tags, not {by!r}; nothing was drawn")
+        if type(max_rows) is not int or max_rows < 2:
+            raise ConfigurationError(f"max_rows must be 2 or more, not {max_rows!r}; nothing was drawn")
+        data = self._known_data or PriceData.of(self._prices)
         with localcontext(_EXACT):
             table = report_table(
                 self.calls,
@@ -283,13 +321,13 @@ class CostReport:
         with self._lock:
             self.failures += 1
 
-    def to_dataframe(self, *, money: Literal["decimal", "float"] = "float") -> DataFrame:
+    def to_dataframe(self, *, money: Literal["decimal", "float"] = "decimal") -> DataFrame:
         """Return one row per call, in the columns of a ledger's frame and in the order of time.
 
         What is unknown is missing, never 0.
 
         Args:
-            money: Amounts as `float`, for sums and plots, or as exact `decimal` objects.
+            money: Amounts as exact `decimal` objects, or as `float` for plots; unknown is None or NaN.
 
         Raises:
             MissingExtraError: pandas is not installed.
@@ -326,8 +364,3 @@ class CostReport:
         totals = self.totals
         unpriced = f", {totals.unpriced_calls} unpriced" if totals.unpriced_calls else ""
         return f"<CostReport {totals.cost_usd:f} USD, {totals.calls} calls{unpriced}>"
-
-
-def _sum(records: Sequence[SpendRecord]) -> Totals:
-    with localcontext(_EXACT):
-        return Totals.of(records)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC
 from decimal import Decimal
 
+from tokenomics_core.observability._report_lines import COUNTS, Line, sum_lines
 from tokenomics_core.rendering import (
     Bar,
     BarPart,
@@ -21,22 +22,14 @@ from tokenomics_core.rendering import (
     format_count,
     format_percent,
 )
-from tokenomics_core.types import SpendRecord, Totals, dimension_of
+from tokenomics_core.types import SpendRecord
 
-__all__ = ["group_records", "report_table"]
+__all__ = ["report_table"]
 
 _MAX_NOTES = 4
 _MAX_NAMES = 5
 _OLD_PRICES = "This price data is old; newer comes with a newer genai-prices or PriceBook.update()."
 _ADD_PRICES = "Add prices with PriceBook(overrides=...), or name the model with PriceBook(aliases=...)."
-
-
-def group_records(records: Iterable[SpendRecord], dimension: str) -> dict[str, list[SpendRecord]]:
-    """Sort records into a dimension's values, those without one under `""`."""
-    groups: dict[str, list[SpendRecord]] = {}
-    for record in records:
-        groups.setdefault(dimension_of(record, dimension) or "", []).append(record)
-    return groups
 
 
 def report_table(
@@ -49,8 +42,7 @@ def report_table(
     max_rows: int,
 ) -> Table:
     """Lay out records as one section per dimension; a dimension that no record has a value in is left out."""
-    whole = _Line.of("Total", records)
-    sections = [_section(records, dimension, max_rows) for dimension in by]
+    whole, sections = sum_lines(records, by, max_rows)
     shown = [(name, lines) for name, lines in sections if any(line.name for line in lines)]
     lines = [whole, *(line for _, group in shown for line in group)]
     spread = _Spread.of(lines)
@@ -69,70 +61,6 @@ def report_table(
     )
 
 
-# -- lines -------------------------------------------------------------------
-
-_COUNTS = ("input_tokens", "cache_read_tokens", "cache_write_tokens", "output_tokens", "reasoning_tokens")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Line:
-    """The sums of one row, and which counts nobody reported."""
-
-    name: str
-    totals: Totals
-    unknown: frozenset[str]
-    unpriced_models: tuple[str, ...]
-    sources: tuple[str, ...]
-    knows_avoided: bool
-    is_rest: bool
-
-    @classmethod
-    def of(cls, name: str, records: Sequence[SpendRecord], *, is_rest: bool = False) -> _Line:
-        paid = [record.usage for record in records if record.source != "cache"]
-        unknown = {
-            count for count in _COUNTS if paid and all(getattr(usage, count) is None for usage in paid)
-        }
-        unpriced = dict.fromkeys(record.model for record in records if record.cost_usd is None)
-        sources = dict.fromkeys(
-            record.price_source
-            for record in records
-            if record.source != "cache" and record.cost_usd is not None
-        )
-        return cls(
-            name=name,
-            totals=Totals.of(records),
-            unknown=frozenset(unknown),
-            unpriced_models=tuple(unpriced),
-            sources=tuple(sources),
-            knows_avoided=any(record.avoided_usd is not None for record in records),
-            is_rest=is_rest,
-        )
-
-    @property
-    def weight_usd(self) -> Decimal:
-        """What the row's bar stands for."""
-        return max(self.totals.cost_usd, Decimal(0)) + max(self.totals.avoided_usd, Decimal(0))
-
-    @property
-    def is_priced(self) -> bool:
-        return self.totals.unpriced_calls < self.totals.calls or not self.totals.calls
-
-
-def _section(records: Sequence[SpendRecord], dimension: str, max_rows: int) -> tuple[str, list[_Line]]:
-    groups = group_records(records, dimension)
-    lines = sorted((_Line.of(name, group) for name, group in groups.items()), key=_importance)
-    if len(lines) > max_rows:
-        rest = lines[max_rows - 1 :]
-        records_left = [record for line in rest for record in groups[line.name]]
-        lines = [*lines[: max_rows - 1], _Line.of(f"{len(rest):,} more", records_left, is_rest=True)]
-    return dimension, lines
-
-
-def _importance(line: _Line) -> tuple[Decimal, int, Decimal, str]:
-    totals = line.totals
-    return (-totals.cost_usd, -totals.unpriced_calls, -totals.avoided_usd, line.name)
-
-
 @dataclass(frozen=True, slots=True)
 class _Spread:
     """Which columns have anything to show."""
@@ -141,7 +69,7 @@ class _Spread:
     avoided: bool
 
     @classmethod
-    def of(cls, lines: Iterable[_Line]) -> _Spread:
+    def of(cls, lines: Iterable[Line]) -> _Spread:
         totals = [line.totals for line in lines]
         return cls(any(one.cached_calls for one in totals), any(one.avoided_usd for one in totals))
 
@@ -166,26 +94,26 @@ def _columns(spread: _Spread) -> tuple[Column, ...]:
     return (*columns, Column(title="Share", kind="bar", priority=4))
 
 
-def _row(line: _Line, dimension: str, spread: _Spread, section: Sequence[_Line]) -> Row:
+def _row(line: Line, dimension: str, spread: _Spread, section: Sequence[Line]) -> Row:
     totals = line.totals
     cells = [_name(line, dimension), Cell(totals.calls)]
     if spread.hits:
         cells.append(Cell(totals.cached_calls))
-    cells += [_count(line, name) for name in _COUNTS]
+    cells += [_count(line, name) for name in COUNTS]
     cells.append(_cost(line))
     if spread.avoided:
         cells.append(_avoided(line))
     return Row((*cells, _bar(line, section)))
 
 
-def _name(line: _Line, dimension: str) -> Cell:
+def _name(line: Line, dimension: str) -> Cell:
     if line.name:
         hint = f"{line.name} · price: {_some(line.sources)}" if dimension == "model" and line.sources else ""
         return Cell(line.name, level="muted" if line.is_rest else "normal", hint=hint)
     return Cell(f"no {_words(dimension)}", level="muted")
 
 
-def _count(line: _Line, name: str) -> Cell:
+def _count(line: Line, name: str) -> Cell:
     if name in line.unknown:
         return Cell(None, level="muted", hint="not reported")
     value: int = getattr(line.totals, name)
@@ -193,7 +121,7 @@ def _count(line: _Line, name: str) -> Cell:
     return Cell(value, estimated=marked)
 
 
-def _cost(line: _Line) -> Cell:
+def _cost(line: Line) -> Cell:
     totals = line.totals
     if not line.is_priced:
         return Cell(None, level="error", hint=_unpriced_hint(line))
@@ -203,17 +131,17 @@ def _cost(line: _Line) -> Cell:
     return Cell(totals.cost_usd, estimated=marked, note=note, note_level="error", hint=hint)
 
 
-def _avoided(line: _Line) -> Cell:
+def _avoided(line: Line) -> Cell:
     if not line.knows_avoided:
         return Cell("")
     return Cell(line.totals.avoided_usd, level="good" if line.totals.avoided_usd > 0 else "normal")
 
 
-def _unpriced_hint(line: _Line) -> str:
+def _unpriced_hint(line: Line) -> str:
     return f"{_calls(line.totals.unpriced_calls)} without a price: {_some(line.unpriced_models)}"
 
 
-def _bar(line: _Line, section: Sequence[_Line]) -> Cell:
+def _bar(line: Line, section: Sequence[Line]) -> Cell:
     longest = max((other.weight_usd for other in section), default=Decimal(0))
     if not longest or line.weight_usd == 0:
         return Cell("")
@@ -232,7 +160,7 @@ def _bar(line: _Line, section: Sequence[_Line]) -> Cell:
 # -- above and below ---------------------------------------------------------
 
 
-def _figures(whole: _Line) -> tuple[Figure, ...]:
+def _figures(whole: Line) -> tuple[Figure, ...]:
     totals = whole.totals
     figures = [Figure("Cost", _cost(whole), "money")]
     if totals.avoided_usd:
@@ -249,7 +177,7 @@ def _figures(whole: _Line) -> tuple[Figure, ...]:
     return tuple(figures)
 
 
-def _token_figure(label: str, whole: _Line, name: str) -> Figure:
+def _token_figure(label: str, whole: Line, name: str) -> Figure:
     cell = _count(whole, name)
     if cell.value is None or name != "input_tokens" or not whole.totals.cache_read_tokens:
         return Figure(label, cell, "count")
@@ -269,7 +197,7 @@ def _period(records: Sequence[SpendRecord]) -> str:
 
 
 def _notices(
-    records: Sequence[SpendRecord], whole: _Line, price_data: str | None, *, is_stale: bool
+    records: Sequence[SpendRecord], whole: Line, price_data: str | None, *, is_stale: bool
 ) -> Iterable[Notice]:
     totals = whole.totals
     if not records:

@@ -2,7 +2,15 @@
 
 from tokenomics_core.types._attribution import Attribution, attribution, current_attribution, in_context
 from tokenomics_core.types._cost import Cost
-from tokenomics_core.types._record import DIMENSIONS, Outcome, Source, SpendRecord, Totals, dimension_of
+from tokenomics_core.types._record import (
+    DIMENSIONS,
+    Outcome,
+    Source,
+    SpendRecord,
+    dimension_of,
+    dimension_reader,
+)
+from tokenomics_core.types._totals import Tally, Totals
 from tokenomics_core.types._usage import Usage
 
 __all__ = [
@@ -12,10 +20,12 @@ __all__ = [
     "Outcome",
     "Source",
     "SpendRecord",
+    "Tally",
     "Totals",
     "Usage",
     "attribution",
     "current_attribution",
     "dimension_of",
+    "dimension_reader",
     "in_context",
 ]

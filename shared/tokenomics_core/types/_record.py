@@ -1,23 +1,23 @@
-"""One line of the bill, and sums of such lines."""
+"""One line of the bill."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime
-from decimal import Context, Decimal, localcontext
+from decimal import Decimal
+from functools import lru_cache
+from operator import attrgetter
 from typing import Any, Literal
 
 from tokenomics_core.errors import ConfigurationError
 from tokenomics_core.types._attribution import Attribution
 from tokenomics_core.types._usage import Usage
 
-__all__ = ["DIMENSIONS", "Outcome", "Source", "SpendRecord", "Totals", "dimension_of"]
+__all__ = ["DIMENSIONS", "Outcome", "Source", "SpendRecord", "dimension_of", "dimension_reader"]
 
 Source = Literal["model", "cache", "batch"]
-# Not the ambient context: a caller may have set a low precision, and a bill does not depend on that.
-_EXACT = Context(prec=200)
 Outcome = Literal["ok", "aborted", "cancelled", "error"]
 
 DIMENSIONS = (
@@ -35,6 +35,7 @@ DIMENSIONS = (
     "avoided_by",
 )
 """What a ledger can group by, besides any tag."""
+_WHO = frozenset({"user", "feature", "project", "conversation", "run"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,65 +118,14 @@ class SpendRecord:
 
 def dimension_of(record: SpendRecord, dimension: str) -> str | None:
     """Return a record's value in a dimension of `DIMENSIONS`, or in the tag of that name."""
-    if dimension in {"user", "feature", "project", "conversation", "run"} or dimension not in DIMENSIONS:
-        return record.attribution.get(dimension)
-    value: str | None = getattr(record, dimension)
-    return value
+    return dimension_reader(dimension)(record)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Totals:
-    """Sums over records.
-
-    Attributes:
-        cost_usd: Sum of all known costs.
-        avoided_usd: Sum of all known avoided costs.
-        calls: Number of records.
-        cached_calls: Of these, answers from a cache.
-        unpriced_calls: Of these, calls whose price is unknown; they add nothing to `cost_usd`.
-        estimated_calls: Of these, calls whose usage was estimated.
-        input_tokens: Sum of known input, cache reads and writes included; likewise the others.
-            Answers from a cache add no tokens.
-    """
-
-    cost_usd: Decimal = Decimal(0)
-    avoided_usd: Decimal = Decimal(0)
-    calls: int = 0
-    cached_calls: int = 0
-    unpriced_calls: int = 0
-    estimated_calls: int = 0
-    input_tokens: int = 0
-    cache_read_tokens: int = 0
-    cache_write_tokens: int = 0
-    output_tokens: int = 0
-    reasoning_tokens: int = 0
-
-    @classmethod
-    def of(cls, records: Iterable[SpendRecord]) -> Totals:
-        """Sum records; sums of amounts are exact."""
-        total = cls()
-        for record in records:
-            total = total + cls._one(record)
-        return total
-
-    @classmethod
-    def _one(cls, record: SpendRecord) -> Totals:
-        paid = record.usage if record.source != "cache" else Usage()
-        return cls(
-            cost_usd=record.cost_usd or Decimal(0),
-            avoided_usd=record.avoided_usd or Decimal(0),
-            calls=1,
-            cached_calls=int(record.source == "cache"),
-            unpriced_calls=int(record.cost_usd is None),
-            estimated_calls=int(record.estimated),
-            input_tokens=paid.input_tokens or 0,
-            cache_read_tokens=paid.cache_read_tokens or 0,
-            cache_write_tokens=paid.cache_write_tokens or 0,
-            output_tokens=paid.output_tokens or 0,
-            reasoning_tokens=paid.reasoning_tokens or 0,
-        )
-
-    def __add__(self, other: Totals) -> Totals:
-        with localcontext(_EXACT):
-            sums = {item.name: getattr(self, item.name) + getattr(other, item.name) for item in fields(self)}
-        return Totals(**sums)
+@lru_cache(maxsize=256)
+def dimension_reader(dimension: str) -> Callable[[SpendRecord], str | None]:
+    """Return a function that reads a dimension or tag, for going through many records."""
+    if dimension in _WHO:
+        return attrgetter(f"attribution.{dimension}")
+    if dimension in DIMENSIONS:
+        return attrgetter(dimension)
+    return lambda record: record.attribution.tags.get(dimension)

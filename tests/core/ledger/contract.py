@@ -30,7 +30,7 @@ from tests.core.ledger.samples import (
     records,
     start_of,
 )
-from tokenomics_core import Attribution, ConfigurationError, StoreError, Usage
+from tokenomics_core import Attribution, ConfigurationError, StoreError, Totals, Usage
 from tokenomics_core.ledger import Ledger
 from tokenomics_core.ledger._base import BaseLedger
 from tokenomics_core.types import DIMENSIONS, dimension_of
@@ -63,7 +63,10 @@ class LedgerContract(ABC):
             for record in kept:
                 groups[dimension_of(record, dimension) or ""].append(record)
             by_dimension = ledger.totals_by(dimension)
-            assert list(by_dimension) == sorted(groups)
+            assert list(by_dimension) == sorted(
+                groups, key=lambda value: (-by_dimension[value].cost_usd, value)
+            )
+            assert list(ledger.by(dimension)) == list(by_dimension)
             for value, theirs in groups.items():
                 assert_totals(by_dimension[value], theirs)
                 assert ledger.by(dimension)[value] == by_dimension[value].cost_usd
@@ -453,6 +456,8 @@ class LedgerContract(ABC):
         [
             ({}, "a dimension, a bucket, or both"),
             ({"dimension": ""}, "a dimension must be a name"),
+            ({"dimension": 5}, "a dimension must be a name, or several in a tuple, not 5"),
+            ({"dimension": ("user", 5)}, "a dimension must be a name, not 5"),
             ({"bucket": "fortnight"}, "bucket must be one of hour, day, week, month, not 'fortnight'"),
             ({"bucket": "day", "timezone": "Mars/Olympus"}, "IANA name .* not 'Mars/Olympus'"),
             ({"bucket": "day", "timezone": "../etc"}, "IANA name"),
@@ -461,6 +466,14 @@ class LedgerContract(ABC):
     def test_a_wrong_grouping_is_refused(self, arguments, message):
         with self.make() as ledger, pytest.raises(ConfigurationError, match=message):
             ledger.totals_by(**arguments)
+
+    def test_what_is_no_record_is_refused_and_nothing_is_kept(self):
+        with self.make() as ledger:
+            with pytest.raises(
+                ConfigurationError, match="SpendRecord, not 'x'; nothing was recorded"
+            ):
+                ledger.record("x")
+            assert ledger.totals() == Totals()
 
     def test_it_is_a_ledger_to_every_other_area(self):
         with self.make() as ledger:

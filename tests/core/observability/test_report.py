@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import copy
 import logging
+import multiprocessing
+import pickle
+import re
+import sys
 import threading
+from concurrent.futures import ProcessPoolExecutor
 from decimal import Decimal, localcontext
 
 import pytest
 from hypothesis import given, settings
 
 from tests.core.observability.records import hit, records, spend
-from tokenomics_core import Totals
+from tokenomics_core import ConfigurationError, Totals
 from tokenomics_core.observability import CostReport
+from tokenomics_core.pricing import PriceBook
 
 
 def report_of(*calls, **settings):
@@ -207,7 +214,89 @@ def test_an_empty_report_says_so():
     assert (report.total_usd, report.by("model"), report.calls) == (Decimal(0), {}, [])
 
 
-@pytest.mark.parametrize("max_rows", [1, 0, -3])
+@pytest.mark.parametrize("max_rows", [1, 0, -3, "5", None, 2.5])
 def test_a_section_needs_room_for_two_rows(max_rows):
     with pytest.raises(ValueError, match="max_rows must be 2 or more"):
         CostReport().to_table(max_rows=max_rows)
+
+
+def steps_of(action):
+    """Count the calls of functions, Python's and others, that an action makes."""
+    steps = 0
+
+    def count(_frame, event, _argument):
+        nonlocal steps
+        steps += event in {"call", "c_call"}
+
+    sys.setprofile(count)
+    try:
+        action()
+    finally:
+        sys.setprofile(None)
+    return steps
+
+
+def many(n_calls):
+    return report_of(*(spend(user=f"u{at % 7}", feature="f", after_s=at) for at in range(n_calls)))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("total_usd", "avoided_usd", "unpriced_calls", "estimated_calls", "cached_calls", "totals"),
+        *("total_tokens", "total_llm_token_count", "total_embedding_token_count"),
+    ],
+)
+def test_a_sum_takes_no_more_steps_for_many_calls_than_for_one(name):
+    few, more = many(1), many(300)
+    assert steps_of(lambda: getattr(more, name)) == steps_of(lambda: getattr(few, name))
+
+
+def test_a_further_section_of_a_table_takes_no_further_step_per_call():
+    def steps_of_another_hundred(by):
+        few, more = many(100), many(200)
+        return steps_of(lambda: more.to_table(by=by)) - steps_of(lambda: few.to_table(by=by))
+
+    one, three = steps_of_another_hundred("model"), steps_of_another_hundred(("model", "feature", "user"))
+    assert three < one + 100
+
+
+@settings(deadline=None)
+@given(records)
+def test_a_pickled_report_is_the_same_report(calls):
+    book = PriceBook()
+    report = report_of(*calls, title="A worker's", prices=book)
+    report.subscribe(lambda record: None)
+    report.count_failure()
+    for again in (pickle.loads(pickle.dumps(report)), copy.copy(report)):
+        assert (again.calls, again.totals, again.failures, again.title) == (
+            calls,
+            report.totals,
+            1,
+            report.title,
+        )
+        assert str(again) == str(report)
+        assert again.add(spend()) is True
+        assert report.calls == calls
+
+
+def test_a_worker_that_is_spawned_sends_its_report_back():
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        report = pool.submit(many, 3).result()
+    assert report.total_usd == Decimal("0.03")
+    assert list(report.by("user")) == ["u0", "u1", "u2"]
+
+
+@pytest.mark.parametrize("wrong", ["x", None, {"model": "gpt-4o"}])
+def test_what_is_no_record_is_refused(wrong):
+    report = CostReport()
+    with pytest.raises(ConfigurationError, match=r"takes a SpendRecord, not .*nothing was added"):
+        report.add(wrong)
+    assert report.calls == []
+
+
+@pytest.mark.parametrize("wrong", [5, ["user"], "", None])
+def test_a_dimension_that_is_no_name_is_refused(wrong):
+    for ask in (CostReport().by, CostReport().totals_by, lambda by: CostReport().to_table(by=(by,))):
+        with pytest.raises(ConfigurationError, match=f"must be a name, not {re.escape(repr(wrong))}"):
+            ask(wrong)

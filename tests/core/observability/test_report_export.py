@@ -11,6 +11,7 @@ from hypothesis import given, settings
 
 from tests.core.observability.records import hit, records, spend
 from tokenomics_core.errors import ConfigurationError, MissingExtraError
+from tokenomics_core.ledger import MemoryLedger
 from tokenomics_core.observability import CostReport
 
 mpl.use("Agg")
@@ -40,7 +41,7 @@ def test_a_frame_has_a_row_per_call_and_the_same_sums(calls):
     report = report_of(*calls)
     frame = report.to_dataframe()
     assert len(frame) == len(calls)
-    assert frame["cost_usd"].sum() == pytest.approx(float(report.total_usd))
+    assert frame["cost_usd"].sum() == report.total_usd
     assert frame["cost_usd"].isna().sum() == report.unpriced_calls
     assert sorted(frame["id"]) == sorted(call.id for call in calls)
     assert frame["at"].is_monotonic_increasing
@@ -52,18 +53,21 @@ def test_columns_have_the_types_of_what_they_hold():
     ).to_dataframe()
     assert str(frame["at"].dtype).startswith("datetime64[")
     assert str(frame["at"].dt.tz) == "UTC"
-    assert frame["cost_usd"].dtype == "float64"
+    assert frame["cost_usd"].dtype == "object"
     assert frame["input_tokens"].dtype == "Int64"
     assert frame["estimated"].dtype == "bool"
     assert frame["input_tokens"].isna().tolist() == [False, True]
     assert frame["tag:team"].iloc[0] == "search"
     assert frame["tag:team"].isna().tolist() == [False, True]
-    assert frame.groupby("user")["cost_usd"].sum().to_dict() == {"ada": 0.01}
+    assert frame.groupby("user")["cost_usd"].sum().to_dict() == {"ada": Decimal("0.01")}
 
 
-def test_amounts_can_stay_exact():
-    frame = report_of(spend(cost="0.123456789012")).to_dataframe(money="decimal")
-    assert frame["cost_usd"].iloc[0] == Decimal("0.123456789012")
+def test_amounts_are_exact_as_in_a_ledgers_frame_or_floats_by_choice():
+    report, ledger = report_of(spend(cost="0.123456789012")), MemoryLedger()
+    ledger.record(report.calls[0])
+    for exact in (report.to_dataframe(), ledger.to_dataframe()):
+        assert exact["cost_usd"].tolist() == [Decimal("0.123456789012")]
+    assert report.to_dataframe(money="float")["cost_usd"].dtype == "float64"
 
 
 def test_an_empty_frame_has_the_same_columns():
