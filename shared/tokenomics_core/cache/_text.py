@@ -1,0 +1,86 @@
+"""When two questions are the same text, and what of a text a store can hold."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from functools import lru_cache
+from hashlib import blake2b
+
+__all__ = ["key_of", "normalised", "storable"]
+
+# Compatibility forms that say something: 10² is not 102, 1½ is not 11/2, m² stays.
+_KEPT_FORMS = ("<super>", "<sub>", "<fraction>", "<circle>", "<square>")
+_UNSEEN = frozenset("\u200b\ufeff\u00ad")
+# Units whose case tells them apart: 5 mW and 5 MW, 5 Mb and 5 MB. The hour of day is none of them.
+_UNIT = re.compile(
+    r"(?<=\d)\s?(?![aApP][mM]\b)[kKmMgGtTpPnNuU]?i?"
+    r"(?:[bB](?:ps)?|[wW]h?|[vV][aA]?|[aA]h?|[hH]z|[jJ]|[gG]|[lL]|[mM]|[sS]|[cC]|[fF]|[kK]|[tT])(?!\w)"
+)
+_VERBATIM = re.compile(r"(```.*?```|`[^`\n]*`|\"[^\"\n]*\"|“[^”\n]*”)", re.DOTALL)
+_INDENTED = re.compile(r"\n[ \t]")
+_LINE_START = re.compile(r"[ \t]*")
+
+
+def normalised(question: str) -> str:
+    """Fold what does not change a question's meaning: letter case, spacing, ways of writing a character.
+
+    What may change it stays: digits, punctuation, superscripts and fractions (10² is not 102), the case of a
+    unit after a number (5 mW is not 5 MW), whatever stands in quotes or code, and the shape of indented lines.
+    """
+    if not question.isascii():
+        question = _composed(question)
+    if "`" in question or '"' in question or "“" in question:
+        parts = _VERBATIM.split(question)
+        return "".join(part if index % 2 else _folded(part) for index, part in enumerate(parts)).strip()
+    return _folded(question).strip()
+
+
+def key_of(question: str) -> str:
+    """Digest a question; equal normalised texts, and only these, have equal keys."""
+    return blake2b(normalised(question).encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+
+
+def storable(text: str) -> str:
+    """Replace what a database refuses in a text: NUL and halves of characters."""
+    if text.isascii() and "\0" not in text:
+        return text
+    return text.replace("\0", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace").decode()
+
+
+def _composed(text: str) -> str:
+    return unicodedata.normalize("NFC", "".join(map(_one_form, text)))
+
+
+@lru_cache(maxsize=4096)
+def _one_form(char: str) -> str:
+    if char in _UNSEEN:
+        return ""
+    if unicodedata.decomposition(char).startswith(_KEPT_FORMS):
+        return char
+    return unicodedata.normalize("NFKC", char)
+
+
+def _folded(text: str) -> str:
+    text = _lowered(text)
+    if "\n" in text and _INDENTED.search(text):
+        return "\n".join(_spaced_line(line) for line in text.split("\n"))
+    body = " ".join(text.split())
+    return f"{' ' if text[:1].isspace() else ''}{body}{' ' if body and text[-1:].isspace() else ''}"
+
+
+def _lowered(text: str) -> str:
+    """Lower all letters but those of a unit after a number."""
+    lowered = text.lower()
+    if lowered != text and _UNIT.search(text):
+        parts, end = [], 0
+        for unit in _UNIT.finditer(text):
+            parts += [text[end : unit.start()].lower(), unit[0]]
+            end = unit.end()
+        lowered = "".join([*parts, text[end:].lower()])
+    return lowered if lowered.isascii() else unicodedata.normalize("NFC", lowered)
+
+
+def _spaced_line(line: str) -> str:
+    indent = _LINE_START.match(line)
+    return f"{indent[0] if indent else ''}{' '.join(line.split())}".rstrip()
