@@ -107,17 +107,24 @@ class _Sums:
         if record.cost_usd is not None:
             self._sources[record.price_source] = None
         if self._known != _ALL_KNOWN:
+            # Written out, in the order of COUNTS: a loop would take longer than all the rest.
             usage = record.usage
-            for at, name in enumerate(COUNTS):
-                if getattr(usage, name) is not None:
-                    self._known |= 1 << at
+            self._known |= (
+                (usage.input_tokens is not None)
+                | (usage.cache_read_tokens is not None) << 1
+                | (usage.cache_write_tokens is not None) << 2
+                | (usage.output_tokens is not None) << 3
+                | (usage.reasoning_tokens is not None) << 4
+            )
 
     def merge(self, other: _Sums) -> None:
         self.tally.merge(other.tally)
         self.knows_avoided |= other.knows_avoided
         self._known |= other._known
-        self._sources |= other._sources
-        self._unpriced_models |= other._unpriced_models
+        if other._sources:
+            self._sources |= other._sources
+        if other._unpriced_models:
+            self._unpriced_models |= other._unpriced_models
 
     def line(self, name: str, *, is_rest: bool = False) -> Line:
         totals = self.tally.totals()

@@ -99,17 +99,25 @@ class Tally:
 
     def merge(self, other: Tally | Totals) -> None:
         """Add other sums."""
-        self.cost_usd = _add(self.cost_usd, other.cost_usd)
-        self.avoided_usd = _add(self.avoided_usd, other.avoided_usd)
         self.calls += other.calls
-        self.cached_calls += other.cached_calls
-        self.unpriced_calls += other.unpriced_calls
-        self.estimated_calls += other.estimated_calls
         self.input_tokens += other.input_tokens
-        self.cache_read_tokens += other.cache_read_tokens
-        self.cache_write_tokens += other.cache_write_tokens
         self.output_tokens += other.output_tokens
-        self.reasoning_tokens += other.reasoning_tokens
+        if other.cost_usd:
+            self.cost_usd = _add(self.cost_usd, other.cost_usd)
+        if other.avoided_usd:
+            self.avoided_usd = _add(self.avoided_usd, other.avoided_usd)
+        if other.cached_calls:
+            self.cached_calls += other.cached_calls
+        if other.unpriced_calls:
+            self.unpriced_calls += other.unpriced_calls
+        if other.estimated_calls:
+            self.estimated_calls += other.estimated_calls
+        if other.cache_read_tokens:
+            self.cache_read_tokens += other.cache_read_tokens
+        if other.cache_write_tokens:
+            self.cache_write_tokens += other.cache_write_tokens
+        if other.reasoning_tokens:
+            self.reasoning_tokens += other.reasoning_tokens
 
     def totals(self) -> Totals:
         """Return the sums so far."""
