@@ -18,7 +18,7 @@ _UNIT = re.compile(
     r"(?:[bB](?:ps)?|[wW]h?|[vV][aA]?|[aA]h?|[hH]z|[jJ]|[gG]|[lL]|[mM]|[sS]|[cC]|[fF]|[kK]|[tT])(?!\w)"
 )
 _VERBATIM = re.compile(r"(```.*?```|`[^`\n]*`|\"[^\"\n]*\"|“[^”\n]*”)", re.DOTALL)
-_INDENTED = re.compile(r"\n[ \t]")
+_INDENTED = re.compile(r"\n(?:\t| {2})")
 _LINE_START = re.compile(r"[ \t]*")
 
 
@@ -26,7 +26,7 @@ def normalised(question: str) -> str:
     """Fold what does not change a question's meaning: letter case, spacing, ways of writing a character.
 
     What may change it stays: digits, punctuation, superscripts and fractions (10² is not 102), the case of a
-    unit after a number (5 mW is not 5 MW), whatever stands in quotes or code, and the shape of indented lines.
+    unit after a number (5 mW is not 5 MW), what stands in quotes or code, and how lines are indented.
     """
     if not question.isascii():
         question = _composed(question)
