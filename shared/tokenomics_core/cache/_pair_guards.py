@@ -1,0 +1,215 @@
+"""Named reasons why two questions that look alike have different answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from itertools import product
+from typing import Final
+
+from tokenomics_core.cache._lexicon import OPPOSITES, PREFIXES, stem
+from tokenomics_core.cache._pair import Pair
+from tokenomics_core.errors import ConfigurationError
+
+__all__ = ["DEFAULT_GUARDS", "ENGLISH_GUARDS", "PAIR_GUARDS", "STRICT_GUARDS", "chosen_guards", "objection"]
+
+PairGuard = Callable[[Pair], bool]
+
+_PERSONS: Final = {
+    "i": "i", "me": "i", "my": "i", "mine": "i", "myself": "i",
+    "we": "we", "us": "we", "our": "we", "ours": "we",
+    "he": "he", "him": "he", "his": "he",
+    "she": "she", "her": "she", "hers": "she",
+    "they": "they", "them": "they", "their": "they",
+    "you": "you", "your": "you", "yours": "you",
+}  # fmt: skip
+_FUTURE: Final = frozenset({"will", "shall"})
+_PAST: Final = frozenset({"did", "was", "were", "had"})
+_OUGHT: Final = frozenset({"must", "should", "need", "required", "have", "ought"})
+_MAY: Final = frozenset({"can", "could", "may", "might", "allowed", "able"})
+_COMPATIBLE: Final = frozenset({frozenset({"how", "where"}), frozenset({"how", "what"}), frozenset({"what", "who"}), frozenset({"what", "why"}), frozenset({"what", "when"}), frozenset({"what", "where"}), frozenset({"how much", "what"}), frozenset({"how", "how much"}), frozenset({"how long", "when"}), frozenset({"how soon", "when"}), frozenset({"how long", "how soon"}), frozenset({"how fast", "how long"}), frozenset({"how fast", "when"}), frozenset({"how late", "when"}), frozenset({"how long", "what"}), frozenset({"how big", "what"}), frozenset({"how tall", "what"}), frozenset({"how many", "what"}), frozenset({"how far", "what"}), frozenset({"how old", "what"})})  # fmt: skip
+
+
+def number_differs(pair: Pair) -> bool:
+    """One question has a number, id or version that the other has not."""
+    return pair.a.numbers != pair.b.numbers
+
+
+def unit_differs(pair: Pair) -> bool:
+    """Each question has a unit or currency that the other has not, or only one has a quantity's unit."""
+    a, b = pair.a.units, pair.b.units
+    return (
+        bool(a - b and b - a)
+        or (a != b and bool(pair.a.numbers | pair.b.numbers))
+        or (a != b and pair.overlap > 0.6)
+    )
+
+
+def date_differs(pair: Pair) -> bool:
+    """Days, months or parts of the day differ."""
+    return pair.a.dates != pair.b.dates
+
+
+def negation_differs(pair: Pair) -> bool:
+    """One question is negated and the other is not."""
+    return (pair.a.negations - pair.b.negations) % 2 == 1
+
+
+def antonym_differs(pair: Pair) -> bool:
+    """A word of one question is the opposite of a word of the other, listed or by prefix."""
+    left = {stem(token) for token in set(pair.a.tokens) - set(pair.b.tokens)} - pair.b.stems
+    right = {stem(token) for token in set(pair.b.tokens) - set(pair.a.tokens)} - pair.a.stems
+    return any((one, other) in OPPOSITES or _is_prefixed(one, other) for one, other in product(left, right))
+
+
+def name_differs(pair: Pair) -> bool:
+    """Each question has a name that the other does not mention."""
+    left = [name for name in pair.a.names if name not in pair.b.stems and name in pair.only_a]
+    right = [name for name in pair.b.names if name not in pair.a.stems and name in pair.only_b]
+    return bool(left and right)
+
+
+def roles_swapped(pair: Pair) -> bool:
+    """The same words stand in each other's place: A to B, B to A."""
+    if pair.only_a or pair.only_b:
+        return False
+    return len(_displaced(pair)) >= 2
+
+
+def scope_differs(pair: Pair) -> bool:
+    """Only one question has a word such as only, all, before, without, last."""
+    return pair.a.scope != pair.b.scope
+
+
+def person_differs(pair: Pair) -> bool:
+    """It is about me in one question and about somebody else in the other."""
+    a = {_PERSONS[token] for token in pair.a.tokens if token in _PERSONS}
+    b = {_PERSONS[token] for token in pair.b.tokens if token in _PERSONS}
+    left, right = a - b - {"you"}, b - a - {"you"}
+    if left and right and left != {"we"} and right != {"we"}:
+        return True
+    return bool((left | right) & {"he", "she", "they"}) and pair.overlap > 0.8
+
+
+def tense_differs(pair: Pair) -> bool:
+    """One question is about the past and the other about the future, or one about duty, the other about leave."""
+    a, b = set(pair.a.tokens), set(pair.b.tokens)
+    flipped = (a & _FUTURE and b & _PAST and not b & _FUTURE) or (
+        b & _FUTURE and a & _PAST and not a & _FUTURE
+    )
+    return bool(flipped) or _ought(pair.a.tokens) != _ought(pair.b.tokens)
+
+
+def question_word_differs(pair: Pair) -> bool:
+    """They ask for different things: who and when, why and how long."""
+    a, b = pair.a.asks, pair.b.asks
+    return bool(a and b) and a != b and frozenset({a, b}) not in _COMPATIBLE
+
+
+def word_swapped(pair: Pair) -> bool:
+    """One or two words that carry meaning are others, the rest is the same."""
+    if not pair.only_a or not pair.only_b:
+        return False
+    return max(len(pair.only_a), len(pair.only_b)) <= 2 and pair.overlap >= 0.5
+
+
+def name_added(pair: Pair) -> bool:
+    """One question has a name that the other does not mention."""
+    return any(name in pair.only_a for name in pair.a.names) or any(
+        name in pair.only_b for name in pair.b.names
+    )
+
+
+def word_added(pair: Pair) -> bool:
+    """One question has a word more that carries meaning."""
+    return bool(pair.only_a or pair.only_b)
+
+
+def order_differs(pair: Pair) -> bool:
+    """Words that both questions have stand in another order."""
+    a = [word for word in pair.a.content if word in pair.shared]
+    b = [word for word in pair.b.content if word in pair.shared]
+    return a != b and pair.overlap > 0.8
+
+
+def _is_prefixed(one: str, other: str) -> bool:
+    short, long = sorted((one, other), key=len)
+    return len(short) > 2 and long.endswith(short) and long.removesuffix(short).rstrip("-") in PREFIXES
+
+
+def _ought(tokens: tuple[str, ...]) -> str:
+    """Say whether a question asks for a duty or for leave: `do I have to`, `must I`, `am I allowed to`."""
+    for place, token in enumerate(tokens[:-1]):
+        if tokens[place + 1] not in _PERSONS and token not in ("required", "necessary", "mandatory"):
+            continue
+        if token in ("must", "should"):
+            return "ought"
+        if token in ("do", "does", "did") and tokens[place + 2 : place + 3] and tokens[place + 2] in _OUGHT:
+            return "ought"
+    return ""
+
+
+def _displaced(pair: Pair) -> set[str]:
+    """Words, pronouns and prepositions' objects that kept neither the word before nor the word after."""
+    before = _neighbours(pair.a.tokens)
+    after = _neighbours(pair.b.tokens)
+    moved = {word for word in before.keys() & after.keys() if not before[word] & after[word]}
+    order_a = [token for token in pair.a.tokens if token in moved]
+    order_b = [token for token in pair.b.tokens if token in moved]
+    return moved if order_a != order_b else set()
+
+
+def _neighbours(tokens: tuple[str, ...]) -> dict[str, set[tuple[str, int]]]:
+    found: dict[str, set[tuple[str, int]]] = {}
+    for place, token in enumerate(tokens):
+        if stem(token) == token and token in _UNPLACED:
+            continue
+        sides = found.setdefault(token, set())
+        sides.add((tokens[place - 1] if place else "", -1))
+        sides.add((tokens[place + 1] if place + 1 < len(tokens) else "", 1))
+    return found
+
+
+_UNPLACED: Final = frozenset(
+    "a an the is are was were be do does did to of in on at by for and or from with".split()
+)
+
+PAIR_GUARDS: Final[dict[str, PairGuard]] = {
+    "number": number_differs,
+    "unit": unit_differs,
+    "date": date_differs,
+    "negation": negation_differs,
+    "antonym": antonym_differs,
+    "name": name_differs,
+    "order": roles_swapped,
+    "scope": scope_differs,
+    "person": person_differs,
+    "tense": tense_differs,
+    "question_word": question_word_differs,
+    "swap": word_swapped,
+    "name_added": name_added,
+    "word_added": word_added,
+    "word_order": order_differs,
+}
+ENGLISH_GUARDS: Final = frozenset({"negation", "antonym", "scope", "person", "tense", "question_word"})
+STRICT_GUARDS: Final = tuple(PAIR_GUARDS)
+DEFAULT_GUARDS: Final = STRICT_GUARDS[:12]
+
+
+def chosen_guards(guards: str | Iterable[str], *, english: bool = True) -> tuple[str, ...]:
+    """Name the guards of a choice: `default`, `strict`, `none`, or names of guards.
+
+    Raises:
+        ConfigurationError: No guard has such a name.
+    """
+    sets: dict[str, tuple[str, ...]] = {"default": DEFAULT_GUARDS, "strict": STRICT_GUARDS, "none": ()}
+    names = sets.get(guards, (guards,)) if isinstance(guards, str) else tuple(guards)
+    for name in names:
+        if name not in PAIR_GUARDS:
+            known = ", ".join([*sets, *PAIR_GUARDS])
+            raise ConfigurationError(f"guards has {name!r}, which is none of: {known}; no policy was made")
+    return tuple(name for name in PAIR_GUARDS if name in names and (english or name not in ENGLISH_GUARDS))
+
+
+def objection(pair: Pair, guards: Iterable[str]) -> str | None:
+    """Name the first of the guards that objects to serving one question's answer to the other."""
+    return next((name for name in guards if PAIR_GUARDS[name](pair)), None)

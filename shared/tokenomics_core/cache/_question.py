@@ -1,0 +1,220 @@
+"""What a question asks about, read once: words, numbers, dates, names, negation."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from functools import lru_cache
+from typing import Final, NamedTuple
+
+from tokenomics_core.cache._lexicon import (
+    DATES,
+    IRREGULAR,
+    NEGATIONS,
+    NUMBER_WORDS,
+    SCOPE,
+    STOP,
+    UNITS,
+    stem,
+)
+
+__all__ = ["Question", "analyze"]
+
+_LONGEST: Final = 2_000
+_TOKEN: Final = re.compile(
+    r"[$€£¥₹%]|\w*\d\w*(?:[.,:/\-\u2013]\w*\d\w*)*"
+    r"|[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\u0e00-\u0e7f]|[^\W\d_]+(?:['\u2019.\-&][^\W\d_]+)*[+#]*"
+)
+_QUANTITY: Final = re.compile(r"^(\d[\d.,]*?)([^\W\d_]+)$")
+_CONTRACTED: Final = {
+    **{form: ("not",) for form in ("aint", "ain't")},
+    **{
+        f"{verb}{ending}": (word, "not")
+        for verb, word in {
+            "ca": "can",
+            "wo": "will",
+            "sha": "shall",
+            **{
+                same: same
+                for same in "do does did is are was were have has had could should would might must need".split()
+            },
+        }.items()
+        for ending in ("nt", "n't")
+    },
+    "cannot": ("can", "not"),
+    "i'm": ("i", "am"),
+    "im": ("i", "am"),
+    "ive": ("i", "have"),
+    "whats": ("what", "is"),
+    "hows": ("how", "is"),
+    "wheres": ("where", "is"),
+    "gonna": ("going", "to"),
+    "wanna": ("want", "to"),
+    "gotta": ("have", "to"),
+    "lets": ("let", "us"),
+    "let's": ("let", "us"),
+}
+_ENDINGS: Final = {"'ll": "will", "'re": "are", "'ve": "have", "'d": "would", "'m": "am", "'s": ""}
+_ASKING: Final = frozenset("who whom whose what which when where why how".split())
+_AFTER_HOW: Final = frozenset("much many long often far old big tall fast soon late".split())
+_AMBIGUOUS_MONTHS: Final = frozenset({"may", "march", "sun", "fall", "second"})
+
+
+class Question(NamedTuple):
+    """A question taken apart; every set holds normalised words.
+
+    Attributes:
+        text: As it was asked, in Unicode's compatible form.
+        tokens: All words in order, contractions expanded, lower case.
+        content: Stems of the words that carry meaning, in order.
+        stems: The same as a set.
+        words: Stem to the word it came from.
+        numbers: Numbers, ids and versions; number words too.
+        units: Units of measure and currencies.
+        dates: Days, months, parts of the day.
+        scope: Words such as only, all, before, without, last.
+        names: Words written like names.
+        negations: How many negating words there are.
+        asks: The question word; how much and how many apart from how; empty where there is none.
+        trigrams: Hashes of three letters in a row.
+    """
+
+    text: str
+    tokens: tuple[str, ...]
+    content: tuple[str, ...]
+    stems: frozenset[str]
+    words: dict[str, str]
+    numbers: frozenset[str]
+    units: frozenset[str]
+    dates: frozenset[str]
+    scope: frozenset[str]
+    names: frozenset[str]
+    negations: int
+    asks: str
+    trigrams: frozenset[str]
+
+
+@lru_cache(maxsize=8_192)
+def analyze(text: str) -> Question:
+    """Take a question apart; what follows the first 2,000 characters is not read."""
+    plain = unicodedata.normalize("NFKC", text[:_LONGEST]).replace("\u2019", "'")
+    raw = _TOKEN.findall(plain)
+    tokens: list[str] = []
+    numbers: set[str] = set()
+    units: set[str] = set()
+    for part in raw:
+        _read(part, tokens, numbers, units)
+    dates, scope, content = _sort_out(tokens, raw, numbers, units)
+    words = {stem(word): word for word in content}
+    lowered = " ".join(tokens)
+    return Question(
+        text=plain,
+        tokens=tuple(tokens),
+        content=tuple(words_of := [stem(word) for word in content]),
+        stems=frozenset(words_of),
+        words=words,
+        numbers=frozenset(numbers),
+        units=frozenset(units),
+        dates=dates,
+        scope=scope,
+        names=_names(plain, raw),
+        negations=sum(token in NEGATIONS for token in tokens),
+        asks=_asks(tokens),
+        trigrams=frozenset(lowered[i : i + 3] for i in range(len(lowered) - 2)) or frozenset({lowered}),
+    )
+
+
+def _read(part: str, tokens: list[str], numbers: set[str], units: set[str]) -> None:
+    low = part.lower()
+    if any(letter.isdigit() for letter in low):
+        _read_number(low, tokens, numbers, units)
+        return
+    if low in UNITS and not low.isalpha():
+        units.add(UNITS[low])
+        return
+    if low in _CONTRACTED:
+        tokens.extend(_CONTRACTED[low])
+        return
+    if "'" in low:
+        for ending, word in _ENDINGS.items():
+            if low.endswith(ending):
+                low = low.removesuffix(ending)
+                tokens.extend([low, word] if word else [low])
+                return
+        low = low.replace("'", "")
+    tokens.extend(low.split("-") if "-" in low else [low])
+
+
+def _read_number(low: str, tokens: list[str], numbers: set[str], units: set[str]) -> None:
+    low = "".join(str(unicodedata.digit(c)) if c.isdigit() and not c.isascii() else c for c in low).strip(
+        ".,:-/"
+    )
+    found = _QUANTITY.match(low)
+    if found and found[2] in ("st", "nd", "rd", "th"):
+        low = found[1]
+    elif found and (found[2] in UNITS or found[2] in ("k", "m", "h", "s")):
+        low = found[1]
+        units.add(UNITS.get(found[2], found[2]))
+    if re.fullmatch(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?", low):
+        low = low.replace(",", "")
+    low = re.sub(r"^(\d+)\.00$", r"\1", low)
+    numbers.add(low)
+    tokens.append(low)
+
+
+def _sort_out(
+    tokens: list[str], raw: list[str], numbers: set[str], units: set[str]
+) -> tuple[frozenset[str], frozenset[str], list[str]]:
+    dates: set[str] = set()
+    scope: set[str] = set()
+    content: list[str] = []
+    for place, token in enumerate(tokens):
+        if token in numbers:
+            continue
+        if token in NUMBER_WORDS:
+            numbers.add(NUMBER_WORDS[token])
+        elif token in UNITS:
+            units.add(UNITS[token])
+        elif token in DATES and (token not in _AMBIGUOUS_MONTHS or _is_month(token, place, tokens, raw)):
+            dates.add(DATES[token])
+        elif token in SCOPE:
+            scope.add(SCOPE[token])
+        elif token not in STOP and token not in NEGATIONS:
+            content.append(token)
+    return frozenset(dates), frozenset(scope), content
+
+
+def _is_month(token: str, place: int, tokens: list[str], raw: list[str]) -> bool:
+    before = tokens[place - 1] if place else ""
+    return before in ("in", "of", "on", "until", "till", "since", "by", "this", "next", "last") or (
+        place > 0 and token.capitalize() in raw[1:]
+    )
+
+
+def _names(plain: str, raw: list[str]) -> frozenset[str]:
+    letters = [c for c in plain if c.isalpha()]
+    if not letters or sum(c.isupper() for c in letters) > 0.5 * len(letters):
+        return frozenset()
+    starts = {found[1] for found in re.finditer(r"(?:^|[.?!]\s+|[\"(])(\w+)", plain)}
+    found: set[str] = set()
+    for part in raw:
+        low = part.lower().removesuffix("'s")
+        inner = any(c.isupper() for c in part[1:])
+        if low in STOP or low in NUMBER_WORDS or low in DATES or low in _CONTRACTED or "'" in low:
+            continue
+        if inner or (part[0].isupper() and part not in starts):
+            found.add(stem(IRREGULAR.get(low, low)))
+    return frozenset(found)
+
+
+def _asks(tokens: list[str]) -> str:
+    for place, token in enumerate(tokens):
+        if token not in _ASKING:
+            continue
+        after = tokens[place + 1] if place + 1 < len(tokens) else ""
+        if token == "how":
+            return "why" if after == "come" else f"how {after}" if after in _AFTER_HOW else "how"
+        if token == "what" and after in ("time", "date", "day", "year"):
+            return "when"
+        return {"whom": "who", "whose": "who", "which": "what"}.get(token, token)
+    return ""
