@@ -19,6 +19,7 @@ from tokenomics_core.budgets._store import (
     Refused,
     Settled,
     Stale,
+    Sums,
 )
 from tokenomics_core.budgets._tally import Tally, judge, lapse_us, open_hold
 from tokenomics_core.budgets._turn import Turn
@@ -175,6 +176,18 @@ class MemoryBudgetStore:
                 states.append(AccountState() if tally is None else tally.state(now))
             return now, tuple(states)
 
+    def sums(self, accounts: Sequence[Account]) -> tuple[int, tuple[Sums, ...]]:
+        """Return the store's time and the sums of each account."""
+        with self._locked():
+            now = self.now_us()
+            found = []
+            for account in accounts:
+                tally = self._tallies.get(account.id)
+                if tally is not None and tally.next_us <= now:
+                    tally.sweep(now)
+                found.append(Sums() if tally is None else tally.sums())
+            return now, tuple(found)
+
     async def areserve(
         self, hold: Hold, checks: Sequence[Check], lease_us: int, sent: bool
     ) -> Granted | Refused | Stale:
@@ -208,6 +221,10 @@ class MemoryBudgetStore:
     async def aread(self, accounts: Sequence[Account]) -> tuple[int, tuple[AccountState, ...]]:
         """Do what `read` does."""
         return self.read(accounts)
+
+    async def asums(self, accounts: Sequence[Account]) -> tuple[int, tuple[Sums, ...]]:
+        """Do what `sums` does."""
+        return self.sums(accounts)
 
     def _locked(self) -> Turn:
         if os.getpid() != self._pid:

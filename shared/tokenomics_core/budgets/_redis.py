@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
-import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from struct import Struct
 from time import time
-from typing import Any, NamedTuple, TypeVar
-from weakref import WeakKeyDictionary
+from typing import Any, TypeVar
 
 from tokenomics_core.budgets import _redis_scripts as scripts
 from tokenomics_core.budgets._memory import KEEP_ENDED_US, KEEP_IDLE_S, REMEMBER_S
-from tokenomics_core.budgets._redis_replies import read_end, read_reserve, read_state, read_states
+from tokenomics_core.budgets._redis_link import AsyncLinks, Call, Script, Where, link_to, redis_errors
+from tokenomics_core.budgets._redis_replies import read_end, read_reserve, read_state, read_states, read_sums
 from tokenomics_core.budgets._store import (
     Account,
     AccountState,
@@ -24,43 +23,23 @@ from tokenomics_core.budgets._store import (
     Refused,
     Settled,
     Stale,
+    Sums,
 )
-from tokenomics_core.errors import ConfigurationError, MissingExtraError, StoreError
-
-try:
-    import redis
-    import redis.asyncio as redis_async
-    from redis.asyncio.retry import Retry as AsyncRetry
-    from redis.backoff import NoBackoff
-    from redis.retry import Retry
-except ImportError as error:  # pragma: no cover - needs an environment without the extra
-    raise MissingExtraError("redis", "redis") from error
+from tokenomics_core.errors import ConfigurationError, StoreError
 
 __all__ = ["RedisBudgetStore"]
 
 _KNOWN = 8192
 _NEVER_US = 2**52
 _KEEP_ENDED_MS = KEEP_ENDED_US // 1000
+_SERVERS_TIME = -1
+_SENT, _RENEW = 1, 2
 _Reply = TypeVar("_Reply", Granted | Refused | Stale, Settled)
 
-
-class _Script:
-    def __init__(self, text: str) -> None:
-        self.text = text
-        self.sha = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
-
-
-class _Where(NamedTuple):
-    """Accounts as the scripts take them, and the time that lies in all their windows."""
-
-    keys: tuple[bytes, ...]
-    specs: bytes
-    span: str
-
-
-_Call = tuple[_Script, tuple[bytes, ...], tuple[str | bytes, ...]]
-_RESERVE, _MARK, _END = _Script(scripts.RESERVE), _Script(scripts.MARK), _Script(scripts.END)
-_GRANT, _CLAIM, _READ = _Script(scripts.GRANT), _Script(scripts.CLAIM), _Script(scripts.READ)
+_RESERVE, _MARK, _END = Script(scripts.RESERVE), Script(scripts.MARK), Script(scripts.END)
+_GRANT, _CLAIM = Script(scripts.GRANT), Script(scripts.CLAIM)
+_READ, _SUMS = Script(scripts.READ), Script(scripts.SUMS)
+_one, _three, _four, _five, _eight = (Struct(f"<{count}d").pack for count in (1, 3, 4, 5, 8))
 
 
 class RedisBudgetStore:
@@ -77,6 +56,7 @@ class RedisBudgetStore:
         url: str,
         *,
         namespace: str = "tokenomics",
+        cluster: bool = False,
         timeout_s: float = 5.0,
         keep_idle_s: float | None = KEEP_IDLE_S,
         remember_s: float = REMEMBER_S,
@@ -87,6 +67,7 @@ class RedisBudgetStore:
         Args:
             url: `redis://`, `rediss://` or `unix://`, with options as redis-py reads them.
             namespace: Budgets of different namespaces do not see each other.
+            cluster: Whether the server is a node of a cluster; the other nodes are found through it.
             timeout_s: How long to wait for the server before a `StoreError`.
             keep_idle_s: Forget accounts without an end that nobody touched for so long; None keeps them.
             remember_s: How long to know that a hold was settled, so that settling it again books nothing.
@@ -98,38 +79,26 @@ class RedisBudgetStore:
             raise ConfigurationError(f"timeout_s must be above 0 and below 86400, not {timeout_s!r}")
         self.url = url
         self._name = f"RedisBudgetStore({_without_password(url)!r})"
-        self._prefix = f"{{{namespace}}}:budgets"
+        self._prefix = f"{{{namespace}}}:budgets:{scripts.LAYOUT}"
         self._clock = clock
         self._keep_idle_ms = -1 if keep_idle_s is None else int(keep_idle_s * 1000)
-        self._remember_ms = str(int(remember_s * 1000))
+        self._remember_ms = b"%d" % int(remember_s * 1000)
         self._ahead_us = 0
-        self._known: dict[tuple[Account, ...], _Where] = {}
-        self._options: dict[str, Any] = {  # options of many types
-            "socket_timeout": timeout_s,
-            "socket_connect_timeout": timeout_s,
-            "decode_responses": True,
-        }
-        # One retry: a connection that idled while the server restarted is dead. Two tries count once.
-        retry = Retry(NoBackoff(), 1, (redis.ConnectionError,))
-        try:
-            self._client = redis.Redis.from_url(url, retry=retry, **self._options)
-        except ValueError as error:
-            raise ConfigurationError(f"url must be redis://, rediss:// or unix://: {error}") from None
-        self._async_clients: WeakKeyDictionary[asyncio.AbstractEventLoop, redis_async.Redis] = (
-            WeakKeyDictionary()
-        )
+        self._known: dict[tuple[Account, ...], Where] = {}
+        options = {"socket_timeout": timeout_s, "socket_connect_timeout": timeout_s}
+        self._link = link_to(url, options, cluster)
+        self._async_links = AsyncLinks(url, options, cluster)
 
     def __repr__(self) -> str:
         return self._name
 
     def close(self) -> None:
         """Close the connections of the sync methods; the next use opens new ones."""
-        self._client.close()
+        self._link.close()
 
     async def aclose(self) -> None:
         """Close the connections that this event loop opened."""
-        if client := self._async_clients.pop(asyncio.get_running_loop(), None):
-            await client.aclose()
+        await self._async_links.aclose()
 
     def now_us(self) -> int:
         """Return the server's time as the last answer told it."""
@@ -149,35 +118,35 @@ class RedisBudgetStore:
 
     def mark_sent(self, hold: Hold) -> HoldState:
         """Note that the call was sent."""
-        return read_state(self._run(self._mark(hold, "sent", _sent_flag(hold))))
+        return read_state(self._run(self._mark(hold, _SENT, not hold.lapses)))
 
     async def amark_sent(self, hold: Hold) -> HoldState:
         """Do what `mark_sent` does."""
-        return read_state(await self._arun(self._mark(hold, "sent", _sent_flag(hold))))
+        return read_state(await self._arun(self._mark(hold, _SENT, not hold.lapses)))
 
     def renew(self, hold: Hold, lease_us: int) -> HoldState:
         """Let the lease run anew from now."""
-        return read_state(self._run(self._mark(hold, "renew", str(lease_us))))
+        return read_state(self._run(self._mark(hold, _RENEW, lease_us)))
 
     async def arenew(self, hold: Hold, lease_us: int) -> HoldState:
         """Do what `renew` does."""
-        return read_state(await self._arun(self._mark(hold, "renew", str(lease_us))))
+        return read_state(await self._arun(self._mark(hold, _RENEW, lease_us)))
 
     def settle(self, hold: Hold, spent: Amounts) -> Settled:
         """Replace a hold by what was spent, whether or not the hold still stands."""
-        return self._heard(read_end(self._run(self._end(hold, "settled", spent))))
+        return self._heard(read_end(self._run(self._end(hold, True, spent))))
 
     async def asettle(self, hold: Hold, spent: Amounts) -> Settled:
         """Do what `settle` does."""
-        return self._heard(read_end(await self._arun(self._end(hold, "settled", spent))))
+        return self._heard(read_end(await self._arun(self._end(hold, True, spent))))
 
     def release(self, hold: Hold) -> HoldState:
         """Free a hold that cost nothing."""
-        return _ending(read_end(self._run(self._end(hold, "released", Amounts()))))
+        return _ending(read_end(self._run(self._end(hold, False, Amounts()))))
 
     async def arelease(self, hold: Hold) -> HoldState:
         """Do what `release` does."""
-        return _ending(read_end(await self._arun(self._end(hold, "released", Amounts()))))
+        return _ending(read_end(await self._arun(self._end(hold, False, Amounts()))))
 
     def grant(self, account: Account, amounts: Amounts) -> None:
         """Allow more on an account for as long as its window lasts."""
@@ -197,70 +166,84 @@ class RedisBudgetStore:
 
     def read(self, accounts: Sequence[Account]) -> tuple[int, tuple[AccountState, ...]]:
         """Return the store's time and what stands on each account."""
-        return read_states(self._run(self._read(accounts)))
+        return read_states(self._run(self._ask(_READ, accounts)))
 
     async def aread(self, accounts: Sequence[Account]) -> tuple[int, tuple[AccountState, ...]]:
         """Do what `read` does."""
-        return read_states(await self._arun(self._read(accounts)))
+        return read_states(await self._arun(self._ask(_READ, accounts)))
 
-    def _reserve(self, hold: Hold, checks: Sequence[Check], lease_us: int, sent: bool) -> _Call:
-        if len(hold.id.split()) != 1:
-            raise ConfigurationError(f"a hold's id must be one word, not {hold.id!r}; nothing was set aside")
+    def sums(self, accounts: Sequence[Account]) -> tuple[int, tuple[Sums, ...]]:
+        """Return the store's time and the sums of each account."""
+        return read_sums(self._run(self._ask(_SUMS, accounts)))
+
+    async def asums(self, accounts: Sequence[Account]) -> tuple[int, tuple[Sums, ...]]:
+        """Do what `sums` does."""
+        return read_sums(await self._arun(self._ask(_SUMS, accounts)))
+
+    def _reserve(self, hold: Hold, checks: Sequence[Check], lease_us: int, sent: bool) -> Call:
         where = self._where(hold.accounts)
-        flag = _sent_flag(hold) if sent else "0"
-        what = f"{hold.id} {_words(hold.amounts)} {lease_us} {flag} {where.span} {hold.owner}"
-        # Lua counts from 1.
-        words = [f"{account + 1} {unit + 1} {limit} {soft:d}" for account, unit, limit, soft in checks]
-        return _RESERVE, where.keys, (f"{self._given_now()} {what}", " ".join(words), where.specs)
+        known, plan = where.plan  # one reference: another thread sees the old pair or the new one
+        if known is not checks:
+            # Lua counts from 1.
+            words = [_four(account + 1, unit + 1, limit, soft) for account, unit, limit, soft in checks]
+            plan = where.specs + b"".join(words)
+            where.plan = tuple(checks), plan
+        numbers = _eight(
+            self._given_now(),
+            *hold.amounts,
+            lease_us,
+            sent and not hold.lapses,
+            where.start_us,
+            where.end_us,
+        )
+        return Call(_RESERVE, where, (), (numbers, hold.id.encode(), hold.owner.encode(), plan))
 
-    def _mark(self, hold: Hold, what: str, value: str) -> _Call:
+    def _mark(self, hold: Hold, what: int, value: int) -> Call:
         where = self._where(hold.accounts)
-        keys = (self._ending_key(hold), *where.keys)
-        return _MARK, keys, (f"{self._given_now()} {hold.id} {what} {value}", where.specs)
+        numbers = _three(self._given_now(), what, value)
+        return Call(_MARK, where, (self._ending_key(hold),), (numbers, hold.id.encode(), where.specs))
 
-    def _end(self, hold: Hold, ending: str, spent: Amounts) -> _Call:
+    def _end(self, hold: Hold, is_settled: bool, spent: Amounts) -> Call:
         where = self._where(hold.accounts)
-        keys = (self._ending_key(hold), *where.keys)
-        what = f"{hold.id} {ending} {_words(hold.amounts)} {_words(spent)} {self._remember_ms}"
-        return _END, keys, (f"{self._given_now()} {what}", where.specs)
+        numbers = _five(self._given_now(), is_settled, *spent)
+        arguments = (numbers, hold.id.encode(), self._remember_ms, where.specs)
+        return Call(_END, where, (self._ending_key(hold),), arguments)
 
-    def _grant(self, account: Account, amounts: Amounts) -> _Call:
+    def _grant(self, account: Account, amounts: Amounts) -> Call:
         where = self._where((account,))
-        return _GRANT, where.keys, (self._given_now(), *map(str, amounts), where.specs)
+        return Call(_GRANT, where, (), (_four(self._given_now(), *amounts), where.specs))
 
-    def _claim(self, account: Account, name: str) -> _Call:
+    def _claim(self, account: Account, name: str) -> Call:
         where = self._where((account,))
-        return _CLAIM, where.keys, (self._given_now(), name, where.specs)
+        return Call(_CLAIM, where, (), (_one(self._given_now()), name.encode(), where.specs))
 
-    def _read(self, accounts: Sequence[Account]) -> _Call:
+    def _ask(self, script: Script, accounts: Sequence[Account]) -> Call:
         where = self._where(tuple(accounts))
-        return _READ, where.keys, (self._given_now(), where.specs)
+        return Call(script, where, (), (_one(self._given_now()), where.specs))
 
-    def _where(self, accounts: tuple[Account, ...]) -> _Where:
+    def _where(self, accounts: tuple[Account, ...]) -> Where:
         found = self._known.get(accounts)
         if found is None:
-            start_us = max((account.start_us for account in accounts), default=0)
-            end_us = min((account.end_us for account in accounts if account.end_us), default=_NEVER_US)
-            found = _Where(
+            found = Where(
                 tuple(f"{self._prefix}:account:{account.id}".encode() for account in accounts),
-                ";".join(map(self._spec, accounts)).encode(),
-                f"{start_us} {end_us}",
+                b"".join(map(self._spec, accounts)),
+                max((account.start_us for account in accounts), default=0),
+                min((account.end_us for account in accounts if account.end_us), default=_NEVER_US),
             )
             if len(self._known) >= _KNOWN:
                 self._known.clear()
             self._known[accounts] = found
         return found
 
-    def _spec(self, account: Account) -> str:
+    def _spec(self, account: Account) -> bytes:
         _, _, end_us, length_us, bucket_us = account
         keep_ms = self._keep_idle_ms
         if end_us or length_us:
             keep_ms = 2 * length_us // 1000 + _KEEP_ENDED_MS
-        kind = "c" if end_us else "r" if length_us else "t"
-        return f"{kind} {end_us} {length_us} {bucket_us} {keep_ms}"
+        return _four(end_us, length_us, bucket_us, keep_ms)
 
-    def _given_now(self) -> str:
-        return "" if self._clock is None else str(int(self._clock() * 1_000_000))
+    def _given_now(self) -> int:
+        return _SERVERS_TIME if self._clock is None else int(self._clock() * 1_000_000)
 
     def _ending_key(self, hold: Hold) -> bytes:
         return f"{self._prefix}:ending:{hold.id}".encode()
@@ -270,50 +253,21 @@ class RedisBudgetStore:
             self._ahead_us = reply.now_us - int(time() * 1_000_000)
         return reply
 
-    def _run(self, call: _Call) -> Any:  # what a script answers
-        script, keys, arguments = call
-        rest = (len(keys), *keys, *arguments)
-        command: Callable[..., Any] = self._client.execute_command
+    def _run(self, call: Call) -> Any:  # what a script answers
         with self._store_errors():
-            try:
-                return command("EVALSHA", script.sha, *rest)
-            except redis.exceptions.NoScriptError:
-                return command("EVAL", script.text, *rest)
+            return self._link.run(call)
 
-    async def _arun(self, call: _Call) -> Any:  # likewise
-        script, keys, arguments = call
-        rest = (len(keys), *keys, *arguments)
-        command: Callable[..., Any] = self._async_client().execute_command
+    async def _arun(self, call: Call) -> Any:  # likewise
         with self._store_errors():
-            try:
-                return await command("EVALSHA", script.sha, *rest)
-            except redis.exceptions.NoScriptError:
-                return await command("EVAL", script.text, *rest)
-
-    def _async_client(self) -> redis_async.Redis:
-        loop = asyncio.get_running_loop()
-        client = self._async_clients.get(loop)
-        if client is None:
-            retry = AsyncRetry(NoBackoff(), 1, (redis.ConnectionError,))
-            client = redis_async.Redis.from_url(self.url, retry=retry, **self._options)
-            self._async_clients[loop] = client
-        return client
+            return await self._async_links.run(call)
 
     @contextmanager
     def _store_errors(self) -> Iterator[None]:
         try:
             yield
-        except (redis.RedisError, OSError) as error:
+        except redis_errors as error:
             problem = str(error) or type(error).__name__
             raise StoreError(self._name, f"{problem}; the step was not taken") from error
-
-
-def _sent_flag(hold: Hold) -> str:
-    return "0" if hold.lapses else "1"
-
-
-def _words(amounts: Amounts) -> str:
-    return f"{amounts[0]} {amounts[1]} {amounts[2]}"
 
 
 def _ending(reply: Settled) -> HoldState:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from struct import Struct
 
 from tokenomics_core.budgets._store import (
     AccountState,
@@ -13,58 +14,67 @@ from tokenomics_core.budgets._store import (
     Refused,
     Settled,
     Stale,
+    Sums,
 )
 
-__all__ = ["read_end", "read_reserve", "read_state", "read_states"]
+__all__ = ["read_end", "read_reserve", "read_state", "read_states", "read_sums"]
 
-_PER_ACCOUNT = 6
-
-
-def read_reserve(reply: str) -> Granted | Refused | Stale:
-    """Read the answer to a reservation; the script counts checks from 1."""
-    kind, *words = reply.split(" ")
-    numbers = list(map(int, words))
-    if kind == "granted":
-        return Granted(numbers[0], numbers[1], tuple(check - 1 for check in numbers[2:]))
-    if kind == "stale":
-        return Stale(numbers[0])
-    now_us, check, committed, granted = numbers
-    return Refused(now_us, check - 1, committed, granted)
+_STALE, _GRANTED, _NUMBER = 0, 1, 8
+_HOLD = Struct("<5d")
+# The scripts answer in doubles; every one is a whole number.
+_numbers_of = [Struct(f"<{count}d").unpack for count in range(40)]
 
 
-def read_end(reply: str) -> Settled:
+def read_reserve(reply: bytes) -> Granted | Refused | Stale:
+    """Read the answer to a reservation."""
+    kind, now_us, *rest = _numbers(reply)
+    if kind == _GRANTED:
+        return Granted(now_us, rest[0], tuple(rest[1:]))
+    return Stale(now_us) if kind == _STALE else Refused(now_us, *rest)
+
+
+def read_end(reply: bytes) -> Settled:
     """Read the answer to a settlement or release: six sums per account."""
-    kind, *words = reply.split(" ")
-    numbers = list(map(int, words))
-    if kind == "done":
-        return Settled(numbers[0], repeated=True, late=False)
-    rows = [numbers[at : at + _PER_ACCOUNT] for at in range(2, len(numbers), _PER_ACCOUNT)]
-    return Settled(
-        numbers[0],
-        False,
-        bool(numbers[1]),
-        tuple([Amounts(*row[:3]) for row in rows]),
-        tuple([Amounts(*row[3:]) for row in rows]),
-    )
+    numbers = _numbers(reply)
+    if not numbers[0]:
+        return Settled(numbers[1], True, False)
+    spent, granted = [], []
+    for at in range(3, len(numbers), 6):
+        usd, tokens, calls, more_usd, more_tokens, more_calls = numbers[at : at + 6]
+        spent.append(Amounts(usd, tokens, calls))
+        granted.append(Amounts(more_usd, more_tokens, more_calls))
+    return Settled(numbers[1], False, numbers[2] == 1, tuple(spent), tuple(granted))
 
 
-def read_state(reply: str) -> HoldState:
+def read_state(reply: bytes) -> HoldState:
     """Read the answer to a change of a hold."""
-    if reply == "ok":
+    if reply == b"ok":
         return "ok"
-    return "done" if reply == "done" else "lapsed"
+    return "done" if reply == b"done" else "lapsed"
 
 
-def read_states(reply: Sequence[str | Sequence[str]]) -> tuple[int, tuple[AccountState, ...]]:
+def read_sums(reply: bytes) -> tuple[int, tuple[Sums, ...]]:
+    """Read the answer to a question for sums: the time, then nine per account."""
+    now_us, *numbers = _numbers(reply)
+    rows = [numbers[at : at + 9] for at in range(0, len(numbers), 9)]
+    return now_us, tuple(Sums(Amounts(*row[:3]), Amounts(*row[3:6]), Amounts(*row[6:])) for row in rows)
+
+
+def read_states(reply: Sequence[bytes | Sequence[bytes]]) -> tuple[int, tuple[AccountState, ...]]:
     """Read the answer to a question: the time, then each account's sums and holds."""
-    now_us = int(str(reply[0]))
-    return now_us, tuple(_state(found, now_us) for found in reply[1:])
+    (now_us,) = _numbers(bytes(reply[0]))  # type: ignore[arg-type]  # the first is never a list
+    return now_us, tuple(_state(found, now_us) for found in reply[1:])  # type: ignore[arg-type]  # the rest are
 
 
-def _state(found: Sequence[str], now_us: int) -> AccountState:
-    sums, *rest = found
-    numbers = list(map(int, sums.split(" ")))
-    holds = tuple(map(_hold, rest))
+def _numbers(reply: bytes) -> list[int]:
+    count = len(reply) // _NUMBER
+    unpack = _numbers_of[count] if count < len(_numbers_of) else Struct(f"<{count}d").unpack
+    return list(map(int, unpack(reply)))
+
+
+def _state(found: Sequence[bytes], now_us: int) -> AccountState:
+    numbers = _numbers(found[0])
+    holds = tuple(map(_hold, found[1::2], found[2::2]))
     return AccountState(
         spent=Amounts(*numbers[:3]),
         held=_sum([hold.amounts for hold in holds if now_us < hold.expires_us]),
@@ -75,9 +85,10 @@ def _state(found: Sequence[str], now_us: int) -> AccountState:
     )
 
 
-def _hold(words: str) -> OpenHold:
-    hold_id, usd, tokens, calls, expires, sent, owner = words.split(" ", 6)
-    return OpenHold(hold_id, owner, Amounts(int(usd), int(tokens), int(calls)), int(expires), sent == "1")
+def _hold(hold_id: bytes, stored: bytes) -> OpenHold:
+    usd, tokens, calls, expires, sent = map(int, _HOLD.unpack_from(stored))
+    owner = stored[_HOLD.size :].decode()
+    return OpenHold(hold_id.decode(), owner, Amounts(usd, tokens, calls), expires, sent == 1)
 
 
 def _sum(amounts: Sequence[Amounts]) -> Amounts:

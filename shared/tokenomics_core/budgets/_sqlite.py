@@ -23,6 +23,7 @@ from tokenomics_core.budgets._store import (
     Refused,
     Settled,
     Stale,
+    Sums,
 )
 from tokenomics_core.budgets._tally import judge, open_hold
 from tokenomics_core.budgets._turn import Turn
@@ -192,6 +193,12 @@ class SQLiteBudgetStore:
             now = self.now_us()
             return now, tuple(SQLiteTally(db, account, now).state(now) for account in accounts)
 
+    def sums(self, accounts: Sequence[Account]) -> tuple[int, tuple[Sums, ...]]:
+        """Return the store's time and the sums of each account."""
+        with self._transaction() as db:
+            now = self.now_us()
+            return now, tuple(SQLiteTally(db, account, now).sums() for account in accounts)
+
     async def areserve(
         self, hold: Hold, checks: Sequence[Check], lease_us: int, sent: bool
     ) -> Granted | Refused | Stale:
@@ -225,6 +232,10 @@ class SQLiteBudgetStore:
     async def aread(self, accounts: Sequence[Account]) -> tuple[int, tuple[AccountState, ...]]:
         """Do what `read` does, in a worker thread."""
         return await asyncio.to_thread(self.read, accounts)
+
+    async def asums(self, accounts: Sequence[Account]) -> tuple[int, tuple[Sums, ...]]:
+        """Do what `sums` does, in a worker thread."""
+        return await asyncio.to_thread(self.sums, accounts)
 
     def _save(self, tally: SQLiteTally, now_us: int) -> None:
         account = tally.account

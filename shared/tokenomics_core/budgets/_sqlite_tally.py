@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 import time
 
-from tokenomics_core.budgets._store import Account, AccountState, Amounts, OpenHold
+from tokenomics_core.budgets._store import Account, AccountState, Amounts, OpenHold, Sums
 from tokenomics_core.budgets._tally import NEVER_US, Tally, lapse_us, leaves_us
 from tokenomics_core.errors import StoreError
 
@@ -109,6 +109,10 @@ class SQLiteTally:
             (self.account.id, bucket, *amounts),
         )
         self.next_us = min(self.next_us, leaves_us(bucket, self.account))
+
+    def sums(self) -> Sums:
+        """Return the sums as a value."""
+        return Sums(Amounts(*self.spent), Amounts(*self.held), Amounts(*self.granted))
 
     def state(self, now_us: int) -> AccountState:
         """Return everything as a value."""

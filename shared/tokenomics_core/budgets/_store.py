@@ -22,6 +22,7 @@ __all__ = [
     "Refused",
     "Settled",
     "Stale",
+    "Sums",
 ]
 
 
@@ -170,6 +171,24 @@ class AccountState(NamedTuple):
         return self.spent[unit] + self.held[unit] + self.unconfirmed[unit]
 
 
+class Sums(NamedTuple):
+    """What stands on one account, without its holds one by one.
+
+    Attributes:
+        spent: What was settled.
+        held: What is set aside, under a running lease or unconfirmed.
+        granted: What was granted beyond the limit in this window.
+    """
+
+    spent: Amounts = Amounts()
+    held: Amounts = Amounts()
+    granted: Amounts = Amounts()
+
+    def committed(self, unit: int) -> int:
+        """Return what is spent, held or unconfirmed."""
+        return self.spent[unit] + self.held[unit]
+
+
 class BudgetStore(Protocol):
     """Where budgets are kept. Each method is one atomic step; each has an async twin.
 
@@ -205,6 +224,9 @@ class BudgetStore(Protocol):
     def read(self, accounts: Sequence[Account]) -> tuple[int, tuple[AccountState, ...]]:
         """Return the store's time and what stands on each account."""
 
+    def sums(self, accounts: Sequence[Account]) -> tuple[int, tuple[Sums, ...]]:
+        """Return the store's time and the sums of each account."""
+
     async def areserve(
         self, hold: Hold, checks: Sequence[Check], lease_us: int, sent: bool
     ) -> Granted | Refused | Stale:
@@ -230,3 +252,6 @@ class BudgetStore(Protocol):
 
     async def aread(self, accounts: Sequence[Account]) -> tuple[int, tuple[AccountState, ...]]:
         """Do what `read` does."""
+
+    async def asums(self, accounts: Sequence[Account]) -> tuple[int, tuple[Sums, ...]]:
+        """Do what `sums` does."""

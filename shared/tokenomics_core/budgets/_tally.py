@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from tokenomics_core.budgets._store import Account, AccountState, Amounts, Check, Hold, OpenHold
+from tokenomics_core.budgets._store import Account, AccountState, Amounts, Check, Hold, OpenHold, Sums
 
 __all__ = ["NEVER_US", "Standing", "Tally", "judge", "lapse_us", "leaves_us", "open_hold"]
 
@@ -93,6 +93,10 @@ class Tally:
             else:
                 following = min(following, at)
         self.next_us = following
+
+    def sums(self) -> Sums:
+        """Return the sums as a value."""
+        return Sums(Amounts(*self.spent), Amounts(*self.held), Amounts(*self.granted))
 
     def state(self, now_us: int) -> AccountState:
         """Return everything as a value, holds under lease apart from unconfirmed ones."""

@@ -67,7 +67,7 @@ def shared(request, tmp_path):
     url = request.getfixturevalue("redis_server").url
     from tokenomics_core.budgets import RedisBudgetStore
 
-    RedisBudgetStore(url)._client.flushall()
+    RedisBudgetStore(url)._link.client.flushall()
     return "redis", url
 
 
