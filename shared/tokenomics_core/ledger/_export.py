@@ -73,7 +73,10 @@ def read_jsonl(path: str | PathLike[str]) -> Iterator[SpendRecord]:
 
     Raises:
         StoreError: The file cannot be read, or a line of it is no record.
+        ConfigurationError: It is no path.
     """
+    if not isinstance(path, str | PathLike):
+        raise ConfigurationError(f"path must name a file, not {path!r:.80}; nothing was imported")
     try:
         with Path(path).open(encoding="utf-8") as stream:
             for number, line in enumerate(stream, 1):
@@ -96,7 +99,7 @@ def to_frame(records: Iterable[SpendRecord], money: Literal["decimal", "float"])
     Raises:
         MissingExtraError: pandas is not installed.
     """
-    if money not in {"decimal", "float"}:
+    if money not in ("decimal", "float"):
         raise ConfigurationError(f"money must be 'decimal' or 'float', not {money!r}")
     try:
         import pandas as pd  # noqa: PLC0415 - optional, and slow to load
@@ -136,6 +139,8 @@ def _csv_text(value: object) -> object:
 @contextmanager
 def _writing(target: Target) -> Iterator[TextIO]:
     if not isinstance(target, str | PathLike):
+        if not hasattr(target, "write"):
+            raise ConfigurationError(f"a target must be a path or an open file, not {target!r:.80}")
         yield target
         return
     try:

@@ -40,7 +40,7 @@ class MemoryLedger(BaseLedger):
         keep_content: bool = False,
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
-        if max_records is not None and max_records < 1:
+        if max_records is not None and (not isinstance(max_records, int) or max_records < 1):
             raise ConfigurationError(f"max_records must be 1 or more, or None, not {max_records!r}")
         self.dropped_records = 0
         self._max_records = max_records

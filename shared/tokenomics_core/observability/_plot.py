@@ -34,7 +34,7 @@ def plot_records(
         ConfigurationError: `kind` is neither `bar` nor `time`; nothing was drawn.
         MissingExtraError: matplotlib is not installed.
     """
-    if kind not in {"bar", "time"}:
+    if kind not in ("bar", "time"):
         raise ConfigurationError(f"kind must be 'bar' or 'time', not {kind!r}; nothing was drawn")
     if kind == "time":
         ax = _axes(ax, height=3.2)

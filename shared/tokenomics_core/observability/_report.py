@@ -91,7 +91,12 @@ class CostReport:
 
         It runs in the thread of the call that was recorded. If it raises, the failure is logged once and
         counted in `failed_callbacks`, and the call goes on.
+
+        Raises:
+            ConfigurationError: It cannot be called.
         """
+        if not callable(callback):
+            raise ConfigurationError(f"a subscriber must be a function, not {callback!r:.80}")
         with self._lock:
             number = next(self._numbers)
             self._callbacks[number] = callback

@@ -159,6 +159,9 @@ class track_cost:  # noqa: N801 - reads as a function: `with track_cost() as cos
         live: bool = False,
         keep_content: bool = False,
     ) -> None:
+        for name, value, method in (("ledger", ledger, "record"), ("prices", prices, "cost")):
+            if value is not None and not hasattr(value, method):
+                raise ConfigurationError(f"{name} needs a method {method}, which {value!r:.80} lacks")
         self._title, self._ledger, self._prices = title, ledger, prices
         self._live, self._keep_content = live, keep_content
         self._scope: CostScope | None = None

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from functools import cache
+from numbers import Integral
 from os import PathLike
 from typing import Any, Literal
 
@@ -30,6 +31,7 @@ __all__ = ["PriceBook", "default_price_book"]
 _log = logging.getLogger("tokenomics_core.pricing")
 _MAX_NAMES = 4096
 _MAX_NAME_LENGTH = 512
+"""Longer ones are not read: no model is called so, and taking one apart could take seconds."""
 
 
 class PriceBook:
@@ -67,9 +69,9 @@ class PriceBook:
         max_age_days: float | None = 90,
         clock: Callable[[], datetime] | None = None,
     ) -> None:
-        if unknown not in {"none", "raise"}:
+        if unknown not in ("none", "raise"):
             raise ConfigurationError(f"unknown must be 'none' or 'raise', not {unknown!r}")
-        if max_age_days is not None and not max_age_days > 0:
+        if max_age_days is not None and not (isinstance(max_age_days, (int, float)) and max_age_days > 0):
             raise ConfigurationError(f"max_age_days must be above 0, not {max_age_days!r}")
         self._raises = unknown == "raise"
         self._max_age = None if max_age_days is None else timedelta(days=max_age_days)
@@ -107,13 +109,19 @@ class PriceBook:
             at: When, with a time zone; now if left out.
 
         Raises:
-            ConfigurationError: The time has no zone, or the counts contradict each other.
+            ConfigurationError: The time has no zone, the counts contradict each other, or an argument is of
+                a wrong type.
             UnknownModelError: No price is known, and the book was told to raise.
         """
-        schedule = self._schedules.get((model, provider))
+        if not isinstance(usage, Usage):
+            raise ConfigurationError(f"usage must be a Usage, not {usage!r:.80}; nothing was priced")
+        try:
+            schedule = self._schedules.get((model, provider))
+        except TypeError:  # a list, say, which is refused below
+            schedule = None
         if schedule is None:
             schedule = self._find(model, provider)
-        if at is not None and at.tzinfo is not UTC:
+        if at is not None and (type(at) is not datetime or at.tzinfo is not UTC):
             at = as_utc(at)
         if isinstance(schedule, NotFound):
             return self._unknown(model, provider, schedule.reason)
@@ -164,7 +172,7 @@ class PriceBook:
         Raises:
             UnknownModelError: It is not, and the book was told to raise.
         """
-        schedule = self._schedules.get((model, provider)) or self._find(model, provider)
+        schedule = self._find(model, provider)
         if isinstance(schedule, NotFound):
             self._unknown(model, provider, schedule.reason)
             return None
@@ -202,13 +210,21 @@ class PriceBook:
             lasting_s: How long the call may last; a price that rises until then counts.
 
         Raises:
-            ConfigurationError: A count is negative, or the time has no zone.
+            ConfigurationError: A count is negative or none, or the time has no zone.
             UnknownModelError: No price is known, and the book was told to raise.
         """
-        counts = {"input_tokens": input_tokens, "max_output_tokens": max_output_tokens, "n": n}
+        counts: dict[str, object] = {
+            "input_tokens": input_tokens,
+            "max_output_tokens": max_output_tokens,
+            "n": n,
+        }
         for name, count in counts.items():
-            if count < 0:
-                raise ConfigurationError(f"{name} must be 0 or more, not {count!r}; no bound was computed")
+            if not isinstance(count, Integral) or int(count) < 0:
+                raise ConfigurationError(
+                    f"{name} must be a whole number of 0 or more, not {count!r}; no bound was computed"
+                )
+        if not isinstance(lasting_s, (int, float)):
+            raise ConfigurationError(f"lasting_s must be seconds, not {lasting_s!r}; no bound was computed")
         request = Usage(service_tier=service_tier, batch=batch)
         start = as_utc(self._clock() if at is None else at)
         bounds: list[Decimal] = []
@@ -278,12 +294,19 @@ class PriceBook:
 
     def _find(self, model: str, provider: str | None) -> Schedule | NotFound:
         """Find what a name means and remember it; the oldest names are forgotten first."""
-        if not isinstance(model, str) or not model.strip():
+        for role, name in (("model", model), ("provider", provider)):
+            if name is not None and not isinstance(name, str):
+                raise ConfigurationError(f"{role} must be a name, not {name!r:.80}; nothing was priced")
+            if name is not None and len(name) > _MAX_NAME_LENGTH:
+                return NotFound(
+                    f"no {role} has a name of {len(name):,} characters; {_MAX_NAME_LENGTH} is the most"
+                )
+        if not model or not model.strip():
             return NotFound("the model has no name")
+        if (known := self._schedules.get((model, provider))) is not None:
+            return known
         state = self._loaded()
         schedule = state[1].schedule(model, provider)
-        if len(model) + len(provider or "") > _MAX_NAME_LENGTH:
-            return schedule
         with self._lock:
             if state is self._state:
                 while len(self._schedules) >= _MAX_NAMES:
@@ -292,7 +315,7 @@ class PriceBook:
         return schedule
 
     def _table(self, request: Usage, model: str, provider: str | None, at: datetime | None) -> Table | None:
-        schedule = self._schedules.get((model, provider)) or self._find(model, provider)
+        schedule = self._find(model, provider)
         at = as_utc(self._clock() if at is None else at)
         if isinstance(schedule, NotFound):
             self._unknown(model, provider, schedule.reason)
@@ -303,7 +326,7 @@ class PriceBook:
         return table
 
     def _changes(self, model: str, provider: str | None, start: datetime, lasting_s: float) -> list[datetime]:
-        schedule = self._schedules.get((model, provider)) or self._find(model, provider)
+        schedule = self._find(model, provider)
         if isinstance(schedule, NotFound) or not lasting_s > 0:
             return []
         return schedule.changes_between(start, start + timedelta(seconds=lasting_s))

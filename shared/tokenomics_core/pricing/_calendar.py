@@ -100,8 +100,11 @@ def as_utc(at: datetime) -> datetime:
     """Return a time in UTC.
 
     Raises:
-        ConfigurationError: It has no time zone, so that the day and hour of its price are not known.
+        ConfigurationError: It is no time, or has no time zone, so that the day and hour of its price are not
+            known.
     """
+    if not isinstance(at, datetime):
+        raise ConfigurationError(f"the time of a call must be a datetime, not {at!r}; nothing was priced")
     if at.tzinfo is UTC:
         return at
     if at.utcoffset() is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -71,10 +71,14 @@ class Catalog:
 
     The patterns of the data are taken strictly. Where one says "starts with `gemini-1.5-flash`", what follows
     must be a date, a version or a stage; `gemini-1.5-flash-8b` is another model at another price.
+
+    Args:
+        data: The price data.
+        more: By provider, full names of models that the data may lack; they come without prices.
     """
 
-    def __init__(self, data: PriceData) -> None:
-        self._data = data
+    def __init__(self, data: PriceData, more: Mapping[str, Sequence[str]] | None = None) -> None:
+        self._data, self._more = data, more or {}
         self._lists: dict[str, _List] = {}
 
     def find(self, name: ModelName, hint: Hint | None) -> Found | NotFound:
@@ -159,7 +163,7 @@ class Catalog:
 
     def _list(self, provider: str) -> _List:
         if provider not in self._lists:
-            self._lists[provider] = _List(self._data.by_id[provider])
+            self._lists[provider] = _List(self._data.by_id[provider], self._more.get(provider, ()))
         return self._lists[provider]
 
 
@@ -186,7 +190,7 @@ def _plain(price: object) -> object:
 class _List:
     """One provider's models, found by name."""
 
-    def __init__(self, provider: types.Provider) -> None:
+    def __init__(self, provider: types.Provider, more: Iterable[str]) -> None:
         self._by_name: dict[str, types.ModelInfo] = {}
         self._loose: list[tuple[types.MatchLogic, types.ModelInfo]] = []
         for model in provider.models:
@@ -197,6 +201,7 @@ class _List:
                     self._loose.append((clause, model))
         for model in provider.models:
             self._by_name.setdefault(model.id.lower(), model)
+        self._more = {name: _without_prices(name) for name in more}
 
     def find(self, ref: str) -> types.ModelInfo | None:
         """Return the model that a name means in this list."""
@@ -204,9 +209,17 @@ class _List:
         model = self._by_name.get(ref)
         if model is None:
             model = next((model for clause, model in self._loose if _fits(clause, ref)), None)
+        if model is None:
+            model = self._more.get(ref)
         if model is not None and tuned and not (model.id.startswith("ft:") or ".ft-" in model.id):
             return None
         return model
+
+
+def _without_prices(name: str) -> types.ModelInfo:
+    from genai_prices.types import ClauseEquals, ModelInfo, ModelPrice  # noqa: PLC0415 - loaded with the data
+
+    return ModelInfo(id=name, match=ClauseEquals(name), prices=ModelPrice())
 
 
 def _alternatives(clause: types.MatchLogic) -> Iterator[types.MatchLogic]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import time
 from decimal import Decimal
@@ -11,7 +11,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from tokenomics_core.pricing._calendar import Window
+from tokenomics_core.pricing._calendar import ALWAYS, Window
 from tokenomics_core.pricing._entries import read_sheet, read_start
 from tokenomics_core.pricing._schedule import BatchRule, Offer, Variant
 
@@ -28,11 +28,13 @@ class Overlay:
         offers: Prices that stand over those of the data.
         additions: Rates that are added to every price of the data.
         batch_rules: By provider, how batches were discounted before the data has batch prices.
+        models: By provider, models that the data may lack, under their full names.
     """
 
     offers: Mapping[tuple[str, str], Sequence[Offer]] = field(default_factory=dict)
     additions: Mapping[tuple[str, str], Sequence[Variant]] = field(default_factory=dict)
     batch_rules: Mapping[str, BatchRule] = field(default_factory=dict)
+    models: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def correct(self, offers: Iterable[Offer], listed_by: str, model: str) -> list[Offer]:
         """Return the offers of a model in a provider's list with what is known better laid over them."""
@@ -53,10 +55,13 @@ def read_overlay(data: Mapping[str, Any]) -> Overlay:
     """Turn overlay data into offers; its form is described by the bundled file."""
     offers: dict[tuple[str, str], list[Offer]] = {}
     additions: dict[tuple[str, str], list[Variant]] = {}
+    models: dict[str, list[str]] = {}
     for entry in data.get("price", ()):
         for model in entry["models"]:
             key = (entry["provider"], model.lower())
             offer = _offer(entry, model)
+            if entry.get("new"):
+                models.setdefault(entry["provider"], []).append(model)
             if entry.get("adds"):
                 addition = Variant({}, offer.window, offer.sheet or {}, offer.source)
                 additions.setdefault(key, []).append(addition)
@@ -67,7 +72,7 @@ def read_overlay(data: Mapping[str, Any]) -> Overlay:
             offer = Offer(None, f"overlay: {entry['source']}", notes=(entry["reason"],))
             offers.setdefault((entry["provider"], model.lower()), []).append(offer)
     rules = {entry["provider"]: _batch_rule(entry) for entry in data.get("batch", ())}
-    return Overlay(offers, additions, rules)
+    return Overlay(offers, additions, rules, models)
 
 
 def _offer(entry: Mapping[str, Any], model: str) -> Offer:
@@ -80,8 +85,14 @@ def _offer(entry: Mapping[str, Any], model: str) -> Offer:
         source=f"overlay: {where}{f', from {day}' if day else ''}{hours}, {_citation(entry)}",
         window=window,
         price_date=day,
+        variants=tuple(_batch_price(entry, where)),
         notes=(entry["note"],) if entry.get("note") else (),
     )
+
+
+def _batch_price(entry: Mapping[str, Any], where: str) -> Iterator[Variant]:
+    if rates := entry.get("batch_usd_per_mtok"):
+        yield Variant({"processing": "batch"}, ALWAYS, read_sheet(rates, where, partial=True))
 
 
 def _citation(entry: Mapping[str, Any]) -> str:

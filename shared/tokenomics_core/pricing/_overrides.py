@@ -111,6 +111,8 @@ def _read(source: Mapping[str, Any] | str | PathLike[str] | None) -> tuple[str, 
         return "", {}
     if isinstance(source, Mapping):
         return "", source
+    if not isinstance(source, str | PathLike):
+        raise ConfigurationError(f"overrides must be a table or the path of a file, not {source!r:.80}")
     path = Path(source)
     try:
         text = path.read_text(encoding="utf-8")

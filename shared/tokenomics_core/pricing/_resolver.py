@@ -48,6 +48,8 @@ class Settings:
         Raises:
             ConfigurationError: A name or a target is no text.
         """
+        if aliases is not None and not isinstance(aliases, Mapping):
+            raise ConfigurationError(f"aliases must map names to names, not {aliases!r:.80}")
         for name, target in (aliases or {}).items():
             if (
                 not isinstance(name, str)
@@ -65,6 +67,8 @@ class Settings:
         Raises:
             ConfigurationError: A provider is not in the price data, or a multiplier is not above 0.
         """
+        if discounts is not None and not isinstance(discounts, Mapping):
+            raise ConfigurationError(f"discounts must map providers to multipliers, not {discounts!r:.80}")
         read: dict[str, Decimal] = {}
         for key, value in (discounts or {}).items():
             provider, _, model = str(key).partition("/")
@@ -98,7 +102,8 @@ class Resolver:
 
     def __init__(self, data: PriceData, settings: Settings) -> None:
         self._data, self._settings = data, settings
-        self._catalog = Catalog(data)
+        overlay = settings.overlay
+        self._catalog = Catalog(data, overlay.models if overlay is not None else {})
 
     def schedule(self, model: str, provider: str | None) -> Schedule | NotFound:
         """Return every price of a model, or why none is known."""

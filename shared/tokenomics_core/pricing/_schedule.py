@@ -214,6 +214,8 @@ class Schedule:
         for variant in choice.offer.variants:
             if not _holds(variant.window, at) or not _applies(variant.when, context):
                 continue
+            if ignored := {key for key, rate in variant.sheet.items() if changed.get(key, rate) != rate}:
+                choice.notes.append(_overruled(variant, matched, partly=len(ignored) < len(variant.sheet)))
             matched |= set(variant.when.items())
             for key, rate in variant.sheet.items():
                 changed.setdefault(key, rate)
@@ -281,6 +283,7 @@ def request_context(usage: Usage) -> dict[str, str]:
 
 def _remarks(context: Mapping[str, str], matched: set[tuple[str, str]]) -> Iterator[str]:
     """Yield a remark for everything asked for that has no price of its own."""
+    used = f"the price for {_words(matched)}" if matched else "the standard price"
     fast = {("service_tier", "fast"), ("speed", "fast")}
     for name, value in context.items():
         if (name, value) in matched or value in _UNREMARKABLE:
@@ -289,4 +292,15 @@ def _remarks(context: Mapping[str, str], matched: set[tuple[str, str]]) -> Itera
             continue
         if (name, value) == ("speed", "fast") and fast <= set(context.items()):
             continue
-        yield f"no price for {name}={value} at that time; the standard price was used"
+        yield f"no price for {name}={value} at that time; {used} was used"
+
+
+def _overruled(variant: Variant, before: set[tuple[str, str]], *, partly: bool) -> str:
+    """Remark that a request asks for two things with a price each."""
+    part = "part of " if partly else ""
+    return f"{part}the price for {_words(set(variant.when.items()))} gave way to that for {_words(before)}"
+
+
+def _words(properties: set[tuple[str, str]]) -> str:
+    said = sorted(f"{name}={value}" for name, value in properties if value not in _UNREMARKABLE)
+    return " and ".join(said) or "such requests"

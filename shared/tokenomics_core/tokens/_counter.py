@@ -69,8 +69,14 @@ def count_tokens(
         vocabularies: Where vocabularies come from; by default one shared set.
 
     Raises:
-        ConfigurationError: The messages hold something that is no message.
+        ConfigurationError: The messages hold something that is no message, or an argument is of a wrong
+            type; nothing was counted.
     """
+    _check_names(model, provider)
+    if tools is not None and not isinstance(tools, Iterable):
+        raise ConfigurationError(
+            f"tools must be a list of tools or schemas, not {tools!r:.80}; nothing was counted"
+        )
     if download not in _DOWNLOADS:
         raise ConfigurationError(f"download must be one of {', '.join(_DOWNLOADS)}, not {download!r}")
     family = family_of(model, provider)
@@ -110,8 +116,15 @@ def load_vocabulary(
 
     Worth a call at start-up: reading a vocabulary takes about a third of a second.
     """
+    _check_names(model, None)
     encoding = family_of(model).encoding
     return (vocabularies or _shared).get(encoding, download=download) is not None
+
+
+def _check_names(model: str | None, provider: str | None) -> None:
+    for role, name in (("model", model), ("provider", provider)):
+        if name is not None and not isinstance(name, str):
+            raise ConfigurationError(f"{role} must be a name, not {name!r:.80}; nothing was counted")
 
 
 def _count_texts(texts: list[str], encoding: Encoding | None) -> tuple[int, bool]:

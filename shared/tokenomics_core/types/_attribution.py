@@ -48,6 +48,8 @@ class Attribution:
             self._copy_tags()
 
     def _copy_tags(self) -> None:
+        if not isinstance(self.tags, Mapping):
+            raise ConfigurationError(f"tags must map strings to strings, not {self.tags!r:.80}")
         object.__setattr__(self, "tags", dict(self.tags))
         for key, value in self.tags.items():
             if not isinstance(key, str) or not isinstance(value, str):

@@ -9,6 +9,7 @@ from datetime import datetime
 from decimal import Decimal
 from functools import lru_cache
 from operator import attrgetter
+from types import NoneType
 from typing import Any, Literal
 
 from tokenomics_core.errors import ConfigurationError
@@ -36,6 +37,14 @@ DIMENSIONS = (
 )
 """What a ledger can group by, besides any tag."""
 _WHO = frozenset({"user", "feature", "project", "conversation", "run"})
+
+_CHECKED = ("at", "model", "usage", "cost_usd", "avoided_usd", "attribution")
+_AMOUNT = (Decimal, NoneType)
+_KINDS: tuple[type | tuple[type, ...], ...] = (datetime, str, Usage, _AMOUNT, _AMOUNT, Attribution)
+_WORDS = (
+    *("a datetime", "a name", "a Usage"),
+    *("a finite Decimal or None", "a finite Decimal or None", "an Attribution"),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,10 +90,29 @@ class SpendRecord:
     content: str | None = None
 
     def __post_init__(self) -> None:
+        held: tuple[object, ...] = (
+            self.at,
+            self.model,
+            self.usage,
+            self.cost_usd,
+            self.avoided_usd,
+            self.attribution,
+        )
+        if not all(map(isinstance, held, _KINDS)) or not (
+            (self.cost_usd is None or self.cost_usd.is_finite())
+            and (self.avoided_usd is None or self.avoided_usd.is_finite())
+        ):
+            self._refuse(held)
         if self.at.tzinfo is None:
             raise ConfigurationError(f"a record's time needs a time zone, not {self.at!r}")
-        if self.source not in {"model", "cache", "batch"}:
+        if self.source not in ("model", "cache", "batch"):
             raise ConfigurationError(f"source must be 'model', 'cache' or 'batch', not {self.source!r}")
+
+    def _refuse(self, held: tuple[object, ...]) -> None:
+        """Name the field that holds something of a wrong type."""
+        for name, value, kind, words in zip(_CHECKED, held, _KINDS, _WORDS, strict=True):
+            if not isinstance(value, kind) or (isinstance(value, Decimal) and not value.is_finite()):
+                raise ConfigurationError(f"{name} must be {words}, not {value!r:.80}; nothing was recorded")
 
     def to_dict(self) -> dict[str, Any]:
         """Return the record as plain JSON types; amounts are strings so that no digit is lost."""

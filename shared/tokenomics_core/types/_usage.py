@@ -83,9 +83,12 @@ class Usage:
                 name = next(name for name, count in zip(_COUNTS, counts, strict=True) if count is value)
                 raise ConfigurationError(f"{name} must be a whole number of 0 or more, not {value!r}")
         if self.extras:
-            object.__setattr__(self, "extras", dict(self.extras))
+            object.__setattr__(self, "extras", _copy("extras", self.extras))
         if self.context:
-            object.__setattr__(self, "context", dict(self.context))
+            object.__setattr__(self, "context", _copy("context", self.context))
+        tier: object = self.service_tier
+        if tier is not None and not isinstance(tier, str):
+            raise ConfigurationError(f"service_tier must be a name or None, not {tier!r:.80}")
         self._complete_writes()
 
     def _complete_writes(self) -> None:
@@ -125,6 +128,8 @@ class Usage:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Usage:
         """Rebuild what `to_dict` returned; names that are not known here are refused."""
+        if not isinstance(data, Mapping):
+            raise ConfigurationError(f"a usage is read from a mapping, not from {data!r:.80}")
         known = {item.name for item in fields(cls)}
         if unknown := sorted(set(data) - known):
             raise ConfigurationError(
@@ -135,3 +140,9 @@ class Usage:
 
 def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
     return {key: float(value) if isinstance(value, Decimal) else value for key, value in values.items()}
+
+
+def _copy(name: str, value: object) -> dict[Any, Any]:
+    if not isinstance(value, Mapping):
+        raise ConfigurationError(f"{name} must be a mapping, not {value!r:.80}")
+    return dict(value)

@@ -469,9 +469,7 @@ class LedgerContract(ABC):
 
     def test_what_is_no_record_is_refused_and_nothing_is_kept(self):
         with self.make() as ledger:
-            with pytest.raises(
-                ConfigurationError, match="SpendRecord, not 'x'; nothing was recorded"
-            ):
+            with pytest.raises(ConfigurationError, match="SpendRecord, not 'x'; nothing was recorded"):
                 ledger.record("x")
             assert ledger.totals() == Totals()
 

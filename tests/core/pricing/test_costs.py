@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Callable
 from dataclasses import fields, replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -20,6 +21,7 @@ from tokenomics_core.protocols import Pricer
 
 NOON = datetime(2026, 11, 2, 12, tzinfo=UTC)
 BOOK = PriceBook(clock=lambda: NOON)
+TINY = Usage(input_tokens=1, output_tokens=1)
 
 prices = st.decimals(min_value=0, max_value=1000, places=9)
 tokens = st.integers(min_value=0, max_value=10**9)
@@ -155,6 +157,16 @@ def test_a_count_that_is_missing_makes_the_cost_unknown_and_not_zero(
             "gemini-2.5-pro",
             Usage(input_tokens=9, output_tokens=1, service_tier="flex"),
             "no price for service_tier=flex at that time; the standard price was used",
+        ),
+        (
+            "gemini-2.5-pro",
+            Usage(input_tokens=9, output_tokens=1, batch=True, service_tier="flex"),
+            "no price for service_tier=flex at that time; the price for processing=batch was used",
+        ),
+        (
+            "gpt-4.1",
+            Usage(input_tokens=9, output_tokens=1, batch=True, service_tier="priority"),
+            "the price for processing=batch gave way to that for service_tier=priority",
         ),
         (
             "gpt-4-turbo-2024-04-09",
@@ -407,3 +419,50 @@ def test_the_overrides_of_the_guide_are_understood() -> None:
         assert hosted.total_usd == Decimal("0.925925925926") * 2
     elsewhere = book.cost(usage, "meta-llama/Llama-3.3-70B-Instruct", "groq")
     assert elsewhere.total_usd is None
+
+
+@pytest.mark.parametrize(
+    ("ask", "message"),
+    [
+        (lambda: BOOK.cost(TINY, ["x"]), r"model must be a name, not \['x'\]"),
+        (lambda: BOOK.cost(TINY, 5), "model must be a name, not 5"),
+        (lambda: BOOK.cost(TINY, "gpt-4o", 5), "provider must be a name, not 5"),
+        (lambda: BOOK.cost(TINY, "gpt-4o", ["x"]), r"provider must be a name, not \['x'\]"),
+        (lambda: BOOK.cost("x", "gpt-4o"), "usage must be a Usage, not 'x'"),
+        (lambda: BOOK.cost(TINY, "gpt-4o", None, "2026"), "must be a datetime, not '2026'"),
+        (lambda: BOOK.cost(TINY, "gpt-4o", None, date(2026, 1, 1)), "must be a datetime, not datetime.date"),
+        (lambda: BOOK.price(["x"]), r"model must be a name, not \['x'\]"),
+        (lambda: BOOK.price("gpt-4o", at=5), "must be a datetime, not 5"),
+        (lambda: BOOK.price("gpt-4o", service_tier=5), "service_tier must be a name or None, not 5"),
+        (lambda: BOOK.price("gpt-4o", context=5), "context must be a mapping, not 5"),
+        (lambda: BOOK.resolve("gpt-4o", 5), "provider must be a name, not 5"),
+        (
+            lambda: BOOK.ceiling("gpt-4o", None, None, "x", 5),
+            "input_tokens must be a whole number .* not 'x'",
+        ),
+        (lambda: BOOK.ceiling("gpt-4o", None, None, 1, 1.5), "max_output_tokens must .* not 1.5"),
+        (lambda: BOOK.ceiling("gpt-4o", None, None, 1, 1, lasting_s="x"), "lasting_s must be .* not 'x'"),
+        (lambda: PriceBook(max_age_days="x"), "max_age_days must be above 0, not 'x'"),
+        (lambda: PriceBook(unknown=["x"]), r"unknown must be .* not \['x'\]"),
+        (lambda: PriceBook(aliases=5), "aliases must map names to names, not 5"),
+        (lambda: PriceBook(discounts=5), "discounts must map providers to multipliers, not 5"),
+        (lambda: PriceBook(overrides=5), "overrides must be a table or the path of a file, not 5"),
+    ],
+)
+def test_an_argument_of_a_wrong_type_is_refused(ask: Callable[[], object], message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        ask()
+
+
+@pytest.mark.parametrize(
+    ("model", "provider", "reason"),
+    [
+        ("a/" * 50_000, None, "no model has a name of 100,000 characters; 512 is the most"),
+        ("gpt-4o", "x" * 513, "no provider has a name of 513 characters; 512 is the most"),
+    ],
+)
+def test_a_name_longer_than_any_is_not_read(model: str, provider: str | None, reason: str) -> None:
+    cost = BOOK.cost(TINY, model, provider)
+    assert (cost.total_usd, cost.source, cost.notes) == (None, "unknown model", (reason,))
+    assert BOOK.price(model, provider) is None
+    assert BOOK.resolve(model, provider) is None

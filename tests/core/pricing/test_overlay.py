@@ -9,12 +9,16 @@ from importlib.resources import files
 from typing import Any
 
 import pytest
+from genai_prices.types import ClauseStartsWith, ModelInfo, ModelPrice, Provider
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tokenomics_core import Usage
 from tokenomics_core.pricing import PriceBook, Rate
 from tokenomics_core.pricing._calendar import Window
+from tokenomics_core.pricing._catalog import Catalog, Found
+from tokenomics_core.pricing._genai import PriceData
+from tokenomics_core.pricing._names import read_model_name
 from tokenomics_core.pricing._schedule import BatchRule, Offer, Schedule, Variant
 
 BOOK = PriceBook()
@@ -215,6 +219,51 @@ def test_a_model_that_is_free_costs_nothing_and_says_so() -> None:
     assert cost.notes == ("the price data charges nothing for this model",)
 
 
+@pytest.mark.parametrize(
+    ("model", "expected"),
+    [
+        ("ft:gpt-4.1-2025-04-14", ("3", "12", "0.75")),
+        ("ft:gpt-4.1-mini-2025-04-14", ("0.8", "3.2", "0.2")),
+        ("ft:gpt-4.1-nano-2025-04-14", ("0.2", "0.8", "0.05")),
+        ("ft:o4-mini-2025-04-16", ("4", "16", "1")),
+        ("ft:davinci-002", ("12", "12", "12")),
+        ("ft:babbage-002", ("1.6", "1.6", "1.6")),
+        ("ft:gpt-4o-2024-08-06", ("3.75", "15", "1.875")),
+        ("ft:gpt-4o-mini-2024-07-18", ("0.3", "1.2", "0.15")),
+    ],
+)
+@pytest.mark.parametrize("spelling", ["{}:acme::x", "{}:acme:name:id", "openai/{}:acme::x", "{}"])
+def test_a_fine_tuned_model_has_its_own_price(model: str, expected: tuple[str, ...], spelling: str) -> None:
+    assert rates(spelling.format(model), "2026-11-20T00:00:00+00:00", "openai") == expected
+    assert "overlay: openai/ft:" in BOOK.cost(MILLION_IN, spelling.format(model)).source
+
+
+@pytest.mark.parametrize(
+    "name", ["ft:gpt-4.1-2025-04-15:acme::x", "ft:gpt-4.1:acme::x", "ft:gpt-4.1-micro-2025-04-14:a::b"]
+)
+def test_another_fine_tuned_model_stays_unknown(name: str) -> None:
+    assert BOOK.price(name) is None
+
+
+def test_a_batch_of_a_fine_tuned_model_is_half_of_it_where_that_is_known() -> None:
+    usage = Usage(input_tokens=1_000_000, output_tokens=1_000_000, batch=True)
+    assert BOOK.cost(usage, "ft:gpt-4.1-2025-04-14:acme::x").total_usd == Decimal("7.5")
+    unknown = BOOK.cost(usage, "ft:babbage-002:acme::x")
+    assert unknown.total_usd == Decimal("3.2")
+    assert unknown.notes == ("no price for processing=batch at that time; the standard price was used",)
+
+
+def test_prices_of_the_data_go_before_those_of_a_new_model_under_any_pattern() -> None:
+    listed = ModelInfo(
+        "ft:gpt-4.1-", ClauseStartsWith("ft:gpt-4.1-2025-"), prices=ModelPrice(input_mtok=Decimal(9))
+    )
+    provider = Provider("openai", "OpenAI", "https://api.openai.com", models=[listed])
+    catalog = Catalog(PriceData([provider], "test"), {"openai": ["ft:gpt-4.1-2025-04-14"]})
+    found = catalog.find(read_model_name("ft:gpt-4.1-2025-04-14:acme::x"), None)
+    assert isinstance(found, Found)
+    assert found.model is listed
+
+
 def entries() -> list[dict[str, Any]]:
     text = files("tokenomics_core.pricing").joinpath("data", "overlay.toml").read_text(encoding="utf-8")
     table = tomllib.loads(text)
@@ -229,10 +278,11 @@ def test_every_entry_names_its_source_and_the_day_it_was_checked() -> None:
         assert entry["checked"] >= date(2026, 11, 1)
 
 
-def test_every_entry_belongs_to_a_model_that_the_data_lists_and_is_used() -> None:
+def test_every_entry_belongs_to_a_model_that_the_data_lists_or_that_is_new_and_is_used() -> None:
     for entry in entries():
         for model in entry.get("models", ()):
-            resolved = PLAIN.resolve(model, entry["provider"])
+            resolved = (BOOK if entry.get("new") else PLAIN).resolve(model, entry["provider"])
+            assert entry.get("new") is not True or PLAIN.resolve(model, entry["provider"]) is None
             assert resolved is not None
             assert (resolved.provider, resolved.model) == (entry["provider"], model)
 

@@ -20,7 +20,14 @@ from pydantic import BaseModel
 
 from tests.core.tokens.sentences import SENTENCES
 from tokenomics_core import ConfigurationError
-from tokenomics_core.tokens import MEDIA_TOKENS, TokenCount, Vocabularies, count_tokens, estimate_tokens
+from tokenomics_core.tokens import (
+    MEDIA_TOKENS,
+    TokenCount,
+    Vocabularies,
+    count_tokens,
+    estimate_tokens,
+    load_vocabulary,
+)
 from tokenomics_core.tokens._families import family_of
 
 NOTHING = Vocabularies(folders=list, loaded=lambda name: None)
@@ -447,3 +454,22 @@ def test_an_unknown_way_to_download_is_refused():
         ConfigurationError, match="download must be one of background, wait, never, not 'yes'"
     ):
         count_tokens("Hi", "gpt-4o", download="yes")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"model": 5}, "model must be a name, not 5; nothing was counted"),
+        ({"model": ["gpt-4o"]}, r"model must be a name, not \['gpt-4o'\]"),
+        ({"model": "gpt-4o", "provider": 5}, "provider must be a name, not 5"),
+        ({"tools": 5}, "tools must be a list of tools or schemas, not 5; nothing was counted"),
+    ],
+)
+def test_an_argument_of_a_wrong_type_is_refused(arguments, message):
+    with pytest.raises(ConfigurationError, match=message):
+        count_tokens("hi", **arguments)
+
+
+def test_a_vocabulary_of_what_is_no_model_is_refused():
+    with pytest.raises(ConfigurationError, match="model must be a name, not 5"):
+        load_vocabulary(5)

@@ -87,3 +87,8 @@ def test_values_that_are_no_strings_are_refused():
         Attribution(user=7)
     with pytest.raises(ConfigurationError, match="tags must map strings to strings"):
         Attribution(tags={"tier": 1})
+
+
+def test_tags_that_are_no_mapping_are_refused():
+    with pytest.raises(ConfigurationError, match="tags must map strings to strings, not 5"):
+        Attribution(tags=5)

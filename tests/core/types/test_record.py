@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tokenomics_core import Attribution, ConfigurationError, SpendRecord, Totals, Usage
-from tokenomics_core.types import DIMENSIONS, dimension_of
+from tokenomics_core.types import DIMENSIONS, Tally, dimension_of
 
 money = st.one_of(st.none(), st.decimals(0, 10, places=12))
 records = st.builds(
@@ -80,3 +80,30 @@ def test_sums_do_not_depend_on_the_callers_precision():
     one = Totals(cost_usd=Decimal("123456.789"), calls=1)
     with localcontext(prec=3):
         assert (one + one).cost_usd == Decimal("246913.578")
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("at", "2026-01-01", "at must be a datetime, not '2026-01-01'"),
+        ("model", 5, "model must be a name, not 5"),
+        ("usage", "x", "usage must be a Usage, not 'x'"),
+        ("cost_usd", 0.5, "cost_usd must be a finite Decimal or None, not 0.5"),
+        ("cost_usd", Decimal("NaN"), "cost_usd must be a finite Decimal or None, not .*NaN"),
+        ("avoided_usd", Decimal("Infinity"), "avoided_usd must be a finite Decimal or None"),
+        ("attribution", {"user": "ada"}, "attribution must be an Attribution, not {'user': 'ada'}"),
+        ("source", ["model"], "source must be 'model', 'cache' or 'batch'"),
+    ],
+)
+def test_a_field_of_a_wrong_type_is_refused_with_its_name(field, value, message):
+    right = {"at": datetime(2026, 1, 1, tzinfo=UTC), "model": "m", "usage": Usage(), "cost_usd": None}
+    with pytest.raises(ConfigurationError, match=message):
+        SpendRecord(**{"price_source": "", **right, field: value})
+
+
+@given(st.lists(records, max_size=20))
+def test_a_tally_that_grows_is_the_totals_of_what_was_added(some):
+    tally = Tally()
+    for number, record in enumerate(some, 1):
+        tally.add(record)
+        assert tally.totals() == Totals.of(some[:number])

@@ -67,3 +67,21 @@ def test_writes_that_are_less_than_their_parts_are_refused():
 def test_a_name_that_a_usage_does_not_have_is_refused():
     with pytest.raises(ConfigurationError, match="prompt_tokens"):
         Usage.from_dict({"prompt_tokens": 3})
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("extras", 5, "extras must be a mapping, not 5"),
+        ("context", ["x"], r"context must be a mapping, not \['x'\]"),
+        ("service_tier", 5, "service_tier must be a name or None, not 5"),
+    ],
+)
+def test_a_field_of_a_wrong_type_is_refused_with_its_name(field, value, message):
+    with pytest.raises(ConfigurationError, match=message):
+        Usage(**{field: value})
+
+
+def test_what_is_no_mapping_is_no_usage():
+    with pytest.raises(ConfigurationError, match="read from a mapping, not from 5"):
+        Usage.from_dict(5)
