@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from struct import Struct
 from time import time
 from typing import Any, TypeVar
@@ -134,19 +133,19 @@ class RedisBudgetStore:
 
     def settle(self, hold: Hold, spent: Amounts) -> Settled:
         """Replace a hold by what was spent, whether or not the hold still stands."""
-        return self._heard(read_end(self._run(self._end(hold, True, spent))))
+        return self._heard(read_end(self._run(self._end(hold, True, spent)), len(hold.accounts)))
 
     async def asettle(self, hold: Hold, spent: Amounts) -> Settled:
         """Do what `settle` does."""
-        return self._heard(read_end(await self._arun(self._end(hold, True, spent))))
+        return self._heard(read_end(await self._arun(self._end(hold, True, spent)), len(hold.accounts)))
 
     def release(self, hold: Hold) -> HoldState:
         """Free a hold that cost nothing."""
-        return _ending(read_end(self._run(self._end(hold, False, Amounts()))))
+        return _ending(read_end(self._run(self._end(hold, False, Amounts())), len(hold.accounts)))
 
     async def arelease(self, hold: Hold) -> HoldState:
         """Do what `release` does."""
-        return _ending(read_end(await self._arun(self._end(hold, False, Amounts()))))
+        return _ending(read_end(await self._arun(self._end(hold, False, Amounts())), len(hold.accounts)))
 
     def grant(self, account: Account, amounts: Amounts) -> None:
         """Allow more on an account for as long as its window lasts."""
@@ -254,20 +253,19 @@ class RedisBudgetStore:
         return reply
 
     def _run(self, call: Call) -> Any:  # what a script answers
-        with self._store_errors():
+        try:
             return self._link.run(call)
+        except redis_errors as error:
+            raise self._store_error(error) from error
 
     async def _arun(self, call: Call) -> Any:  # likewise
-        with self._store_errors():
-            return await self._async_links.run(call)
-
-    @contextmanager
-    def _store_errors(self) -> Iterator[None]:
         try:
-            yield
+            return await self._async_links.run(call)
         except redis_errors as error:
-            problem = str(error) or type(error).__name__
-            raise StoreError(self._name, f"{problem}; the step was not taken") from error
+            raise self._store_error(error) from error
+
+    def _store_error(self, error: Exception) -> StoreError:
+        return StoreError(self._name, f"{str(error) or type(error).__name__}; the step was not taken")
 
 
 def _ending(reply: Settled) -> HoldState:

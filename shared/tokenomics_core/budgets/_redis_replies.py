@@ -20,6 +20,7 @@ from tokenomics_core.budgets._store import (
 __all__ = ["read_end", "read_reserve", "read_state", "read_states", "read_sums"]
 
 _STALE, _GRANTED, _NUMBER = 0, 1, 8
+_NONE = Amounts()
 _HOLD = Struct("<5d")
 # The scripts answer in doubles; every one is a whole number.
 _numbers_of = [Struct(f"<{count}d").unpack for count in range(40)]
@@ -33,17 +34,15 @@ def read_reserve(reply: bytes) -> Granted | Refused | Stale:
     return Stale(now_us) if kind == _STALE else Refused(now_us, *rest)
 
 
-def read_end(reply: bytes) -> Settled:
-    """Read the answer to a settlement or release: six sums per account."""
-    numbers = _numbers(reply)
-    if not numbers[0]:
-        return Settled(numbers[1], True, False)
-    spent, granted = [], []
-    for at in range(3, len(numbers), 6):
-        usd, tokens, calls, more_usd, more_tokens, more_calls = numbers[at : at + 6]
-        spent.append(Amounts(usd, tokens, calls))
-        granted.append(Amounts(more_usd, more_tokens, more_calls))
-    return Settled(numbers[1], False, numbers[2] == 1, tuple(spent), tuple(granted))
+def read_end(reply: bytes, accounts: int) -> Settled:
+    """Read the answer to a settlement or release: sums spent per account, then those granted if there are."""
+    done, now_us, *rest = _numbers(reply)
+    if not done:
+        return Settled(now_us, True, False)
+    late, *sums = rest
+    spent = _amounts(sums[: 3 * accounts])
+    granted = _amounts(sums[3 * accounts :]) or (_NONE,) * accounts
+    return Settled(now_us, False, late == 1, spent, granted)
 
 
 def read_state(reply: bytes) -> HoldState:
@@ -56,8 +55,7 @@ def read_state(reply: bytes) -> HoldState:
 def read_sums(reply: bytes) -> tuple[int, tuple[Sums, ...]]:
     """Read the answer to a question for sums: the time, then nine per account."""
     now_us, *numbers = _numbers(reply)
-    rows = [numbers[at : at + 9] for at in range(0, len(numbers), 9)]
-    return now_us, tuple(Sums(Amounts(*row[:3]), Amounts(*row[3:6]), Amounts(*row[6:])) for row in rows)
+    return now_us, tuple(map(Sums._make, zip(*[iter(_amounts(numbers))] * 3, strict=True)))
 
 
 def read_states(reply: Sequence[bytes | Sequence[bytes]]) -> tuple[int, tuple[AccountState, ...]]:
@@ -70,6 +68,10 @@ def _numbers(reply: bytes) -> list[int]:
     count = len(reply) // _NUMBER
     unpack = _numbers_of[count] if count < len(_numbers_of) else Struct(f"<{count}d").unpack
     return list(map(int, unpack(reply)))
+
+
+def _amounts(numbers: Sequence[int]) -> tuple[Amounts, ...]:
+    return tuple(map(Amounts._make, zip(*[iter(numbers)] * 3, strict=True)))
 
 
 def _state(found: Sequence[bytes], now_us: int) -> AccountState:

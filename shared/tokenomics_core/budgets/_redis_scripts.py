@@ -7,8 +7,8 @@ kept, in ms. `hID` is a hold: its three amounts, when it expires, whether it was
 under a key of its own. Every key is passed in KEYS and carries the same hash tag.
 
 All numbers, stored, asked and answered, are doubles of eight bytes, the low one first: Lua counts in doubles,
-and `struct` writes a dozen of them in the time in which it formats or matches one as text. The layout has a
-number that is part of every key.
+and `struct` writes a dozen of them in the time in which it formats or matches one as text. What few steps
+need, such as the sweep, is written out where it is needed, as making a Lua function costs every step.
 """
 
 from __future__ import annotations
@@ -16,273 +16,261 @@ from __future__ import annotations
 __all__ = ["CLAIM", "END", "GRANT", "LAYOUT", "MARK", "READ", "RESERVE", "SUMS"]
 
 LAYOUT = 2
-"""Goes up with every change of what is stored, so that no client misreads what another one wrote."""
+"""Part of every key; goes up with every change of what is stored, so that no client misreads another's."""
 
+# The first argument is numbers, and the first of them the time, or -1 for the server's.
 _PRELUDE = """
-local call, pack, unpack_from = redis.call, struct.pack, struct.unpack
+local call, pack, read = redis.call, struct.pack, struct.unpack
 local V = '<dddddddddddd'
-local function server_time()
+local {names} = read('<{doubles}', ARGV[1])
+if now < 0 then
   local t = call('TIME')
-  return t[1] * 1000000 + t[2]
+  now = t[1] * 1000000 + t[2]
 end
--- Of an account that nobody has used.
-local NEW = pack(V, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
 -- a: end, length, step of its window and how long to keep its key (in ms after the end of a window, or after
--- now where there is none) at 1..4, as its spec in ARGV says; then what is stored: spent at 5..7, held at
--- 8..10, granted at 11..13, next lapse at 14, created at 15, kept until at 16
-local function value_of(a)
-  return pack(V, a[5], a[6], a[7], a[8], a[9], a[10], a[11], a[12], a[13], a[14], a[15], a[16])
-end
--- The end of the key moves at most once in half a day: the first call of a key sets it, few later ones do.
-local function keep(a, now)
-  if a[16] > 0 and a[1] > 0 then return end
-  if a[15] == 0 then a[15] = now end
-  if a[4] < 0 then return end
-  local now_ms = math.floor(now / 1000)
-  local till = math.max(now_ms, math.floor(a[1] / 1000)) + a[4]
-  if a[16] == 0 or till - a[16] > 43200000 or a[16] > till then
-    a[16] = till
-    return string.format('%.0f', till - now_ms)
-  end
+-- now where there is none) at 1..4, as its spec says; then what is stored: spent at 5..7, held at 8..10,
+-- granted at 11..13, next lapse at 14, created at 15, kept until at 16
+local function account(value, e, l, s, k)
+  if value then return {{e, l, s, k, read(V, value)}} end
+  return {{e, l, s, k, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, now, 0}}
 end
 """
 
+_WRITE = """
+-- The end of the key moves at most once in half a day: the first step on a key sets it, few later ones do.
+local function write(key, a, ...)
+  local ttl, kept = nil, a[16]
+  if (kept == 0 or a[1] == 0) and a[4] >= 0 then
+    local now_ms = now / 1000
+    local till = (a[1] > now and a[1] / 1000 or now_ms) + a[4]
+    if kept == 0 or till - kept > 43200000 or kept > till then a[16], ttl = till, till - now_ms end
+  end
+  local value = pack(V, a[5], a[6], a[7], a[8], a[9], a[10], a[11], a[12], a[13], a[14], a[15], a[16])
+  call('HSET', key, 'v', value, ...)
+  if ttl then call('PEXPIRE', key, string.format('%.0f', ttl)) end
+end
+"""
+
+# Drops from account `a` under `key` what has lapsed.
 _SWEEP = """
-local function lapse(expires, sent, length)
-  if sent == 0 then return expires end
-  if length > 0 then return expires + length end
-  return 0
-end
-local function sooner(a, at) if at > 0 and (a[14] == 0 or at < a[14]) then a[14] = at end end
-local function sweep(key, a, now)
-  local flat, gone, following = call('HGETALL', key), {}, 0
-  for i = 1, #flat, 2 do
-    local kind, at, base, u, t, c = string.byte(flat[i]), 0, 0, nil, nil, nil
-    if kind == 104 then -- h
-      local expires, sent
-      u, t, c, expires, sent = unpack_from('<ddddd', flat[i + 1])
-      at, base = lapse(expires, sent, a[2]), 3
-    elseif kind == 98 then -- b
-      u, t, c = unpack_from('<ddd', flat[i + 1])
-      at = (unpack_from('<d', flat[i], 2) + 1) * a[3] + a[2]
+  if a[14] > 0 and a[14] <= now then
+    local flat, gone, following = call('HGETALL', key), {}, 0
+    for j = 1, #flat, 2 do
+      local kind, due, base, u, t, c = string.byte(flat[j]), 0, 0, nil, nil, nil
+      if kind == 104 then -- h
+        local expires, sent
+        u, t, c, expires, sent = read('<ddddd', flat[j + 1])
+        due, base = expires, 3
+        if sent == 1 then due = a[2] > 0 and expires + a[2] or 0 end
+      elseif kind == 98 then -- b
+        u, t, c = read('<ddd', flat[j + 1])
+        due = (read('<d', flat[j], 2) + 1) * a[3] + a[2]
+      end
+      if due > 0 and due <= now then
+        gone[#gone + 1] = flat[j]
+        a[base + 5], a[base + 6], a[base + 7] = a[base + 5] - u, a[base + 6] - t, a[base + 7] - c
+      elseif due > 0 and (following == 0 or due < following) then
+        following = due
+      end
     end
-    if at > 0 and at <= now then
-      gone[#gone + 1] = flat[i]
-      a[base + 5], a[base + 6], a[base + 7] = a[base + 5] - u, a[base + 6] - t, a[base + 7] - c
-    elseif at > 0 and (following == 0 or at < following) then
-      following = at
-    end
+    a[14] = following
+    call('HSET', key, 'v',
+      pack(V, a[5], a[6], a[7], a[8], a[9], a[10], a[11], a[12], a[13], a[14], a[15], a[16]))
+    for j = 1, #gone, 1000 do call('HDEL', key, unpack(gone, j, math.min(j + 999, #gone))) end
   end
-  a[14] = following
-  call('HSET', key, 'v', value_of(a))
-  for i = 1, #gone, 1000 do call('HDEL', key, unpack(gone, i, math.min(i + 999, #gone))) end
-end
 """
 
-RESERVE = (
-    _PRELUDE
-    + _SWEEP
-    + """
--- KEYS: accounts. ARGV: now (below 0: the server's), nano, tokens, calls, lease, sent, start, end, of which
--- the last two are those of the time that lies in all windows; hold; owner; specs, then account, unit, limit
--- and soft of every check
-local now, u, t, c, lease, sent, from, till = unpack_from('<dddddddd', ARGV[1])
-if now < 0 then now = server_time() end
-if now < from or now >= till then return pack('<dd', 0, now) end
-local field, plan, at, rows = 'h' .. ARGV[2], ARGV[4], 1, {}
-for i = 1, #KEYS do
-  local value, there
+
+def _script(numbers: str, body: str) -> str:
+    """Put a script together; `numbers` names those of its first argument after the time."""
+    names = ["now", *numbers.split()]
+    prelude = _PRELUDE.format(names=", ".join(names), doubles="d" * len(names))
+    write = _WRITE if "write(" in body else ""
+    return prelude + write + body.replace("  --SWEEP--\n", _SWEEP)
+
+
+# KEYS: accounts. ARGV: numbers, of which `first` and `last` are those of the time that lies in all windows;
+# hold; owner; specs, then account, unit, limit and soft of every check.
+RESERVE = _script(
+    "u t c lease sent first last",
+    """
+if now < first or now >= last then return pack('<dd', 0, now) end
+local field, plan, at, rows, count = 'h' .. ARGV[2], ARGV[4], 1, {}, #KEYS
+for i = 1, count do
+  local key, value, there, e, l, s, k = KEYS[i], nil, nil, nil, nil, nil, nil
   if i == 1 then
-    local found = call('HMGET', KEYS[1], 'v', field)
+    local found = call('HMGET', key, 'v', field)
     value, there = found[1], found[2]
   else
-    value = call('HGET', KEYS[i], 'v')
+    value = call('HGET', key, 'v')
   end
-  local e, l, s, k
-  e, l, s, k, at = unpack_from('<dddd', plan, at)
-  local a = {e, l, s, k, unpack_from(V, value or NEW)}
-  if a[14] > 0 and a[14] <= now then
-    sweep(KEYS[i], a, now)
-    there = there and call('HGET', KEYS[i], field)
-  end
-  if there then
-    local _, _, _, expires = unpack_from('<dddd', there)
-    return pack('<ddd', 1, now, expires)
-  end
+  e, l, s, k, at = read('<dddd', plan, at)
+  local a = account(value, e, l, s, k)
+  --SWEEP--
+  if there then there = call('HGET', key, field) end
+  if there then return pack('<dd', 1, now) .. string.sub(there, 25, 32) end
   rows[i] = a
 end
-local amounts, soft, index = {u, t, c}, '', -1
-while at <= #plan do
-  local account, unit, limit, is_soft
-  account, unit, limit, is_soft, at = unpack_from('<dddd', plan, at)
-  local a = rows[account]
+local soft, index, size = '', -1, #plan
+while at <= size do
+  local number, unit, limit, is_soft
+  number, unit, limit, is_soft, at = read('<dddd', plan, at)
+  local a = rows[number]
   local committed, granted = a[4 + unit] + a[7 + unit], a[10 + unit]
   index = index + 1
-  if committed + amounts[unit] > limit + granted then
+  if committed + (unit == 1 and u or unit == 2 and t or c) > limit + granted then
     if is_soft == 0 then return pack('<ddddd', 2, now, index, committed, granted) end
     soft = soft .. pack('<d', index)
   end
 end
 local expires = now + lease
 local held = pack('<ddddd', u, t, c, expires, sent) .. ARGV[3]
-for i = 1, #KEYS do
-  local a = rows[i]
-  sooner(a, lapse(expires, sent, a[2]))
+for i = 1, count do
+  local a, due = rows[i], expires
+  if sent == 1 then due = a[2] > 0 and expires + a[2] or 0 end
+  if due > 0 and (a[14] == 0 or due < a[14]) then a[14] = due end
   a[8], a[9], a[10] = a[8] + u, a[9] + t, a[10] + c
-  local ttl = keep(a, now)
-  call('HSET', KEYS[i], 'v', value_of(a), field, held)
-  if ttl then call('PEXPIRE', KEYS[i], ttl) end
+  write(KEYS[i], a, field, held)
 end
 return pack('<ddd', 1, now, expires) .. soft
-"""
+""",
 )
 
-MARK = (
-    _PRELUDE
-    + _SWEEP
-    + """
--- KEYS: accounts, ending of the hold. ARGV: now, what, value, of which what is 1 to note that it was sent,
--- with a flag for value, and 2 to renew, with a lease; hold; specs
-local now, what, value = unpack_from('<ddd', ARGV[1])
-if now < 0 then now = server_time() end
+# KEYS: accounts, ending of the hold. ARGV: numbers, of which `what` is 1 to note that it was sent, with a
+# flag for `value`, and 2 to renew, with a lease; hold; specs.
+MARK = _script(
+    "what value",
+    """
 if call('EXISTS', KEYS[#KEYS]) == 1 then return 'done' end
 local field, at, rows, holds = 'h' .. ARGV[2], 1, {}, {}
 for i = 1, #KEYS - 1 do
-  local e, l, s, k
-  e, l, s, k, at = unpack_from('<dddd', ARGV[3], at)
-  local a = {e, l, s, k, unpack_from(V, call('HGET', KEYS[i], 'v') or NEW)}
-  if a[14] > 0 and a[14] <= now then sweep(KEYS[i], a, now) end
-  rows[i], holds[i] = a, call('HGET', KEYS[i], field)
+  local key, e, l, s, k = KEYS[i], nil, nil, nil, nil
+  e, l, s, k, at = read('<dddd', ARGV[3], at)
+  local a = account(call('HGET', key, 'v'), e, l, s, k)
+  --SWEEP--
+  rows[i], holds[i] = a, call('HGET', key, field)
   if not holds[i] then return 'lapsed' end
 end
 for i = 1, #KEYS - 1 do
-  local a, u, t, c, expires, sent, owner = rows[i], unpack_from('<ddddd', holds[i])
+  local a, u, t, c, expires, sent, owner = rows[i], read('<ddddd', holds[i])
   if what == 1 then sent = value else expires = now + value end
-  sooner(a, lapse(expires, sent, a[2]))
-  local ttl = keep(a, now)
-  local held = pack('<ddddd', u, t, c, expires, sent) .. string.sub(holds[i], owner)
-  call('HSET', KEYS[i], 'v', value_of(a), field, held)
-  if ttl then call('PEXPIRE', KEYS[i], ttl) end
+  local due = expires
+  if sent == 1 then due = a[2] > 0 and expires + a[2] or 0 end
+  if due > 0 and (a[14] == 0 or due < a[14]) then a[14] = due end
+  write(KEYS[i], a, field, pack('<ddddd', u, t, c, expires, sent) .. string.sub(holds[i], owner))
 end
 return 'ok'
-"""
+""",
 )
 
-END = (
-    _PRELUDE
-    + _SWEEP
-    + """
--- KEYS: accounts, ending of the hold. ARGV: now, whether it is settled rather than released, nano, tokens and
--- calls that were spent; hold; how long to remember the ending, in ms; specs
-local now, settled, u, t, c = unpack_from('<ddddd', ARGV[1])
-if now < 0 then now = server_time() end
-local ending, how = KEYS[#KEYS], settled == 1 and 's' or 'r'
+# KEYS: accounts, ending of the hold. ARGV: numbers, of which `settled` is 0 for a release, and the rest what
+# was spent; hold; how long to remember the ending, in ms; specs. It answers three numbers, what each account
+# has spent, and what was granted on each, unless on none.
+END = _script(
+    "settled u t c",
+    """
+local count = #KEYS - 1
+local ending, how = KEYS[count + 1], settled == 1 and 's' or 'r'
 if not call('SET', ending, how, 'PX', ARGV[3], 'NX') then
   if how == 'r' or call('GET', ending) == 's' then return pack('<dd', 0, now) end
   call('SET', ending, how, 'PX', ARGV[3])
 end
-local field, specs, at, late, sums = 'h' .. ARGV[2], ARGV[4], 1, 0, {}
-for i = 1, #KEYS - 1 do
-  local key, found = KEYS[i], call('HMGET', KEYS[i], 'v', field)
-  local held = found[2]
-  local e, l, s, k
-  e, l, s, k, at = unpack_from('<dddd', specs, at)
-  local a = {e, l, s, k, unpack_from(V, found[1] or NEW)}
-  if a[14] > 0 and a[14] <= now then
-    sweep(key, a, now)
-    held = held and call('HGET', key, field)
-  end
-  if held then
-    local held_u, held_t, held_c = unpack_from('<ddd', held)
-    a[8], a[9], a[10] = a[8] - held_u, a[9] - held_t, a[10] - held_c
-    call('HDEL', key, field)
+local field, specs, at, late, any, spent, rows = 'h' .. ARGV[2], ARGV[4], 1, 0, false, {}, {}
+for i = 1, count do
+  local key, e, l, s, k, found, index, bucket = KEYS[i], nil, nil, nil, nil, nil, nil, nil
+  e, l, s, k, at = read('<dddd', specs, at)
+  if l > 0 and settled == 1 then
+    index = math.floor(now / s)
+    bucket = 'b' .. pack('<d', index)
+    found = call('HMGET', key, 'v', field, bucket)
   else
-    late = 1
+    found = call('HMGET', key, 'v', field)
   end
-  if settled == 1 then a[5], a[6], a[7] = a[5] + u, a[6] + t, a[7] + c end
-  if settled == 1 and l > 0 then
-    local index = math.floor(now / s)
-    local bucket = 'b' .. pack('<d', index)
-    local b_u, b_t, b_c = unpack_from('<ddd', call('HGET', key, bucket) or NEW)
-    sooner(a, (index + 1) * s + l)
-    local ttl = keep(a, now)
-    call('HSET', key, 'v', value_of(a), bucket, pack('<ddd', b_u + u, b_t + t, b_c + c))
-    if ttl then call('PEXPIRE', key, ttl) end
-  elseif settled == 1 or held then
-    local ttl = keep(a, now)
-    call('HSET', key, 'v', value_of(a))
-    if ttl then call('PEXPIRE', key, ttl) end
+  local held, a = found[2], account(found[1], e, l, s, k)
+  --SWEEP--
+  if held and call('HDEL', key, field) == 1 then
+    local held_u, held_t, held_c = read('<ddd', held)
+    a[8], a[9], a[10] = a[8] - held_u, a[9] - held_t, a[10] - held_c
+  else
+    held, late = nil, 1
   end
-  sums[i] = pack('<dddddd', a[5], a[6], a[7], a[11], a[12], a[13])
+  if settled == 1 then
+    a[5], a[6], a[7] = a[5] + u, a[6] + t, a[7] + c
+    if bucket then
+      -- The step of now has not been swept: it leaves later than now.
+      local b_u, b_t, b_c, due = 0, 0, 0, (index + 1) * s + l
+      if found[3] then b_u, b_t, b_c = read('<ddd', found[3]) end
+      if a[14] == 0 or due < a[14] then a[14] = due end
+      write(key, a, bucket, pack('<ddd', b_u + u, b_t + t, b_c + c))
+    else
+      write(key, a)
+    end
+  elseif held then
+    write(key, a)
+  end
+  spent[i], rows[i] = pack('<ddd', a[5], a[6], a[7]), a
+  any = any or a[11] > 0 or a[12] > 0 or a[13] > 0
 end
-return pack('<ddd', 1, now, late) .. table.concat(sums)
-"""
+if any then
+  for i = 1, count do
+    local a = rows[i]
+    spent[count + i] = pack('<ddd', a[11], a[12], a[13])
+  end
+end
+return pack('<ddd', 1, now, late) .. table.concat(spent)
+""",
 )
 
-GRANT = (
-    _PRELUDE
-    + """
--- KEYS: account. ARGV: now, nano, tokens, calls; spec
-local now, u, t, c = unpack_from('<dddd', ARGV[1])
-if now < 0 then now = server_time() end
-local e, l, s, k = unpack_from('<dddd', ARGV[2])
-local a = {e, l, s, k, unpack_from(V, call('HGET', KEYS[1], 'v') or NEW)}
+# KEYS: account. ARGV: numbers; spec.
+GRANT = _script(
+    "u t c",
+    """
+local a = account(call('HGET', KEYS[1], 'v'), read('<dddd', ARGV[2]))
 a[11], a[12], a[13] = a[11] + u, a[12] + t, a[13] + c
-local ttl = keep(a, now)
-call('HSET', KEYS[1], 'v', value_of(a))
-if ttl then call('PEXPIRE', KEYS[1], ttl) end
+write(KEYS[1], a)
 return 'ok'
-"""
+""",
 )
 
-CLAIM = (
-    _PRELUDE
-    + """
--- KEYS: account. ARGV: now; name; spec
-local now = unpack_from('<d', ARGV[1])
-if now < 0 then now = server_time() end
-local e, l, s, k = unpack_from('<dddd', ARGV[3])
-local a = {e, l, s, k, unpack_from(V, call('HGET', KEYS[1], 'v') or NEW)}
-local won, ttl = call('HSETNX', KEYS[1], 'a' .. ARGV[2], '1'), keep(a, now)
-call('HSET', KEYS[1], 'v', value_of(a))
-if ttl then call('PEXPIRE', KEYS[1], ttl) end
+# KEYS: account. ARGV: the time; name; spec.
+CLAIM = _script(
+    "",
+    """
+local won = call('HSETNX', KEYS[1], 'a' .. ARGV[2], '1')
+write(KEYS[1], account(call('HGET', KEYS[1], 'v'), read('<dddd', ARGV[3])))
 return won
-"""
+""",
 )
 
-SUMS = (
-    _PRELUDE
-    + _SWEEP
-    + """
--- KEYS: accounts. ARGV: now; specs. It answers the time, then each account's nine sums.
-local now, at, sums = unpack_from('<d', ARGV[1]), 1, {}
-if now < 0 then now = server_time() end
+# KEYS: accounts. ARGV: the time; specs. It answers the time, then nine sums of each account.
+SUMS = _script(
+    "",
+    """
+local at, sums = 1, {}
 for i = 1, #KEYS do
-  local e, l, s, k
-  e, l, s, k, at = unpack_from('<dddd', ARGV[2], at)
-  local a = {e, l, s, k, unpack_from(V, call('HGET', KEYS[i], 'v') or NEW)}
-  if a[14] > 0 and a[14] <= now then sweep(KEYS[i], a, now) end
+  local key, e, l, s, k = KEYS[i], nil, nil, nil, nil
+  e, l, s, k, at = read('<dddd', ARGV[2], at)
+  local a = account(call('HGET', key, 'v'), e, l, s, k)
+  --SWEEP--
   sums[i] = pack('<ddddddddd', a[5], a[6], a[7], a[8], a[9], a[10], a[11], a[12], a[13])
 end
 return pack('<d', now) .. table.concat(sums)
-"""
+""",
 )
 
-READ = (
-    _PRELUDE
-    + _SWEEP
-    + """
--- KEYS: accounts. ARGV: now; specs. It answers the time, then for each account its numbers and its holds.
-local now, at = unpack_from('<d', ARGV[1]), 1
-if now < 0 then now = server_time() end
-local reply = {pack('<d', now)}
+# KEYS: accounts. ARGV: the time; specs. It answers the time, then for each account its numbers and its holds.
+READ = _script(
+    "",
+    """
+local at, reply = 1, {pack('<d', now)}
 for i = 1, #KEYS do
-  local value, e, l, s, k = call('HGET', KEYS[i], 'v')
-  e, l, s, k, at = unpack_from('<dddd', ARGV[2], at)
-  local a = {e, l, s, k, unpack_from(V, value or NEW)}
-  if a[14] > 0 and a[14] <= now then sweep(KEYS[i], a, now) end
-  local found = {pack('<ddddddd', a[5], a[6], a[7], a[11], a[12], a[13], a[15])}
-  local flat = value and call('HGETALL', KEYS[i]) or {}
+  local key, e, l, s, k = KEYS[i], nil, nil, nil, nil
+  local value = call('HGET', key, 'v')
+  e, l, s, k, at = read('<dddd', ARGV[2], at)
+  local a = account(value, e, l, s, k)
+  --SWEEP--
+  local found = {pack('<ddddddd', a[5], a[6], a[7], a[11], a[12], a[13], value and a[15] or 0)}
+  local flat = value and call('HGETALL', key) or {}
   for j = 1, #flat, 2 do
     if string.byte(flat[j]) == 104 then -- h
       found[#found + 1] = string.sub(flat[j], 2)
@@ -292,5 +280,5 @@ for i = 1, #KEYS do
   reply[1 + i] = found
 end
 return reply
-"""
+""",
 )
