@@ -14,6 +14,7 @@ MAX_AMOUNT = 2**53 - 1
 """The largest amount of any unit: what a double holds exactly, for that is what a Redis script counts in."""
 
 _DIGITS = 9
+_ZERO = Decimal(0)
 # Not the ambient context: a caller may have set a low precision, and a budget does not depend on that.
 _UP = Context(prec=200, rounding=ROUND_CEILING, traps=[InvalidOperation])
 _EVEN = Context(prec=200, rounding=ROUND_HALF_EVEN, traps=[InvalidOperation])
@@ -58,6 +59,8 @@ def _refused(name: str, amount: object) -> ConfigurationError:
 
 def from_nano(nano: int) -> Decimal:
     """Return a whole number of nano-dollars as USD, without superfluous zeros."""
+    if not nano:
+        return _ZERO
     amount = _EVEN.normalize(_EVEN.scaleb(Decimal(nano), -_DIGITS))
     exponent = amount.as_tuple().exponent
     return _EVEN.quantize(amount, Decimal(1)) if isinstance(exponent, int) and exponent > 0 else amount
