@@ -2,8 +2,8 @@
 
 Method: one call reserves in four limits at once (user a day, feature over a rolling day, project a month,
 run in tokens) and settles. Memory and SQLite: time of the pair, median and 99th percentile of 5,000 after
-500 to warm up. Redis, on a server of its own: pairs alternate with two bare round trips (`incrby` of redis-py,
-the client that people use), so that both see the same machine, over a socket file, over TCP on loopback, and
+500 to warm up. Redis, on a server of its own: pairs alternate with two bare round trips (`incrby` of
+redis-py, the client that people use), so that both see the same machine, over a socket file, over TCP, and
 over TCP through a relay in a process of its own that keeps every message for 0.1 ms, as a network between
 machines of one place does; the ratio is that of the medians. What the pair takes beyond the round trips does
 not grow with the network, so the round trip from which on the ratio is below 1.3 follows. For comparison the
@@ -177,10 +177,8 @@ def redis_latency(url: str, over: str) -> None:
     client.config_resetstat()
     times = timed(one_call(RedisBudgetStore(url)), two_bare, _bare_socket(url))
     ours, bare, raw = map(statistics.median, times)
-    script_us = client.info("commandstats")["cmdstat_evalsha"]["usec_per_call"]
-    print(
-        f"  reserve + settle over four scopes   p50 {ours:7.1f} us, of which in the server {2 * script_us:.1f}"
-    )
+    in_server = 2 * client.info("commandstats")["cmdstat_evalsha"]["usec_per_call"]
+    print(f"  reserve + settle over four scopes   p50 {ours:7.1f} us, of which in the server {in_server:.1f}")
     print(f"  two bare round trips (INCRBY)       p50 {bare:7.1f} us")
     print(f"  the same on the bare socket         p50 {raw:7.1f} us")
     beyond = ours - bare
