@@ -45,7 +45,7 @@ def main() -> None:
             print(f"{user}: {answer['messages'][-1].text}")
     print(cost.report)
     for run, usd in cost.report.by("run").items():
-        print(f"run {run[:8]}: ${usd}")
+        print(f"run {run[-8:]}: ${usd}")  # ids of runs begin with the time and differ at their end
 
 
 if __name__ == "__main__":

@@ -19,9 +19,9 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from uuid import uuid4
 
@@ -118,13 +118,13 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--base-url", help="a provider that speaks the OpenAI protocol")
     parser.add_argument("--model", help="the model of the feature `search`")
     parser.add_argument("--strong-model", help="the model of the features `tutor` and `review`")
-    parser.add_argument("--limit", type=int, help="ask only so many questions")
+    parser.add_argument("--limit", type=at_least(1), help="ask only so many questions")
     parser.add_argument("--questions", type=Path, default=DEFAULT_PATH, help="a file like questions.jsonl")
     parser.add_argument("--ledger", type=Path, help="keep every call in this SQLite file")
-    parser.add_argument("--user-limit", type=Decimal, help="USD per user in the pass with a budget")
+    parser.add_argument("--user-limit", type=usd, help="USD per user in the pass with a budget")
     parser.add_argument(
         "--runaway",
-        type=int,
+        type=at_least(0),
         help="questions of the runaway user; 0 leaves out the pass with a budget, as with --base-url",
     )
     settings = parser.parse_args(arguments)
@@ -137,6 +137,28 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
         settings.strong_model = settings.strong_model or STRONG_MODEL
     settings.strong_model = settings.strong_model or settings.model
     return settings
+
+
+def at_least(least: int) -> Callable[[str], int]:
+    """Read a whole number that is not below a bound."""
+
+    def read(text: str) -> int:
+        if not text.isdecimal() or int(text) < least:
+            raise argparse.ArgumentTypeError(f"must be a whole number of {least} or more, not {text!r}")
+        return int(text)
+
+    return read
+
+
+def usd(text: str) -> Decimal:
+    """Read an amount above 0."""
+    try:
+        amount = Decimal(text)
+    except InvalidOperation:
+        amount = Decimal(0)
+    if not amount.is_finite() or amount <= 0:
+        raise argparse.ArgumentTypeError(f"must be an amount of USD above 0, not {text!r}")
+    return amount
 
 
 @contextmanager

@@ -28,6 +28,7 @@ __all__ = [
     "model_of",
     "provider_of",
     "shares_a_bill",
+    "stopped_at_a_token",
     "text_of",
     "usage_of_error",
 ]
@@ -91,7 +92,7 @@ def call_end(response: LLMResult) -> CallEnd:
             content=message.content if message is not None else None,
         ),
         model=_answering_model(told, llm_output),
-        provider=told.get("model_provider"),
+        provider=_name(told.get("model_provider")),
         output=_output_of(generation),
         from_cache=is_langchain_cache_hit(reported, response.llm_output),
         reported_usd=_reported_usd(told, llm_output),
@@ -107,7 +108,19 @@ def usage_of_error(error: BaseException) -> CallEnd | None:
     """Read the usage of an answer that was paid for and then refused, as for a length limit."""
     completion = getattr(error, "completion", None)
     usage = usage_from_raw(completion) if completion is not None else None
-    return CallEnd(usage=usage, model=getattr(completion, "model", None)) if usage is not None else None
+    return (
+        CallEnd(usage=usage, model=_name(getattr(completion, "model", None))) if usage is not None else None
+    )
+
+
+def stopped_at_a_token(error: BaseException) -> bool:
+    """Whether a handler raised it on being told a token, of which those after it then do not hear."""
+    step = error.__traceback__
+    while step is not None:
+        if step.tb_frame.f_code.co_name == "on_llm_new_token":
+            return True
+        step = step.tb_next
+    return False
 
 
 def lifetimes_of(call: CallStart) -> set[str]:
@@ -163,6 +176,10 @@ def _answering_model(told: Mapping[str, Any], llm_output: Mapping[str, Any]) -> 
             if isinstance(name, str) and name:
                 return name
     return None
+
+
+def _name(value: object) -> str | None:
+    return value if isinstance(value, str) and value else None
 
 
 def _first(metadata: Mapping[str, Any], keys: tuple[str, ...]) -> str | None:

@@ -17,9 +17,11 @@ from langchain_tokenomics._messages import (
     model_of,
     provider_of,
     shares_a_bill,
+    stopped_at_a_token,
     text_of,
     usage_of_error,
 )
+from langchain_tokenomics._record_ids import RecordIds
 from langchain_tokenomics._runs import RunTree
 from tokenomics_core.errors import TokenomicsError
 from tokenomics_core.observability import (
@@ -40,6 +42,7 @@ from tokenomics_core.usage import split_writes
 __all__ = ["BlockCallbackHandler", "CostCallbackHandler", "ModelCallHandler"]
 
 _TIERS = frozenset({"flex", "priority", "fast"})
+_ids = RecordIds()
 
 
 class ModelCallHandler(RunTree):
@@ -80,7 +83,7 @@ class ModelCallHandler(RunTree):
         self, token: str | list[str | dict[str, Any]], *, run_id: UUID, **kwargs: Any
     ) -> None:
         """Note that an answer arrives in pieces."""
-        self._tracker.stream(run_id.hex)
+        self._tracker.stream(run_id.hex, arrived=True)
 
     def on_llm_end(self, response: LLMResult, *, run_id: UUID, **kwargs: Any) -> None:
         """Record a finished call."""
@@ -115,12 +118,14 @@ class ModelCallHandler(RunTree):
         kwargs: dict[str, Any],
     ) -> CallStart:
         params = kwargs.get("invocation_params") or {}
+        key = run_id.hex
         root = self.root_of(run_id, parent_run_id).hex
         tier = params.get("service_tier")
         prompts = kwargs.get("batch_size", 1)
         batch = prompts > 1 and not in_event_loop()
         return CallStart(
-            key=run_id.hex,
+            key=key,
+            id=_ids.of(key),
             model=model_of(params, metadata),
             provider=provider_of(metadata),
             attribution=attribution_of(metadata, root),
@@ -130,7 +135,7 @@ class ModelCallHandler(RunTree):
             prompts=prompts,
             operation=operation,
             source="batch" if metadata.get("batch") is True else "model",
-            service_tier=tier if tier in _TIERS else None,
+            service_tier=tier if isinstance(tier, str) and tier in _TIERS else None,
             # A text model's start is told by a task of its own, and its cancellation is told too.
             owned=operation == "chat",
             group=root,
@@ -139,6 +144,7 @@ class ModelCallHandler(RunTree):
 
     def _end(self, run_id: UUID, response: LLMResult) -> None:
         key = run_id.hex
+        _ids.end(key)
         call = self._tracker.peek(key)
         if call is not None and call.prompts > 1 and shares_a_bill(response):
             self._tracker.discard(key)
@@ -151,11 +157,14 @@ class ModelCallHandler(RunTree):
 
     def _fail(self, run_id: UUID, error: BaseException, response: LLMResult | None) -> None:
         key = run_id.hex
+        _ids.end(key)
         end = usage_of_error(error)
         if end is None and response is not None:
             end = call_end(response)
         if end is not None:
             self._add_content(key, end)
+        if stopped_at_a_token(error):
+            self._tracker.stream(key, arrived=True)
         self._tracker.fail(key, error, end=end)
 
     def _add_content(self, key: str, end: CallEnd) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -52,3 +53,8 @@ def test_no_script_is_forgotten():
     folder = ROOT / "examples"
     helpers = {"__init__.py", "stand_in.py", "judge.py", "stdlib_corpus.py", "stdlib_rag.py"}
     assert {path.name for path in folder.glob("*.py")} - helpers == set(SCRIPTS)
+
+
+def test_runs_of_the_graph_are_told_apart_by_what_is_printed_of_them():
+    shown = re.findall(r"^run (\w{8}): ", run("examples/langgraph_state_graph.py"), re.MULTILINE)
+    assert len(set(shown)) == len(shown) == 2

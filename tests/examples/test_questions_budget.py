@@ -109,3 +109,21 @@ def test_the_command_prints_both_tables_and_keeps_both_passes_apart(tmp_path, ca
     assert "one user more" not in capsys.readouterr().out
     assert stdlib_rag.main(["--limit", "6", "--user-limit", "0.0007", "--runaway", "12"]) == 0
     assert f"{RUNAWAY} was refused" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("--limit", "0", "must be a whole number of 1 or more, not '0'"),
+        ("--limit", "-3", "must be a whole number of 1 or more, not '-3'"),
+        ("--limit", "many", "must be a whole number of 1 or more, not 'many'"),
+        ("--runaway", "-1", "must be a whole number of 0 or more, not '-1'"),
+        ("--user-limit", "0", "must be an amount of USD above 0, not '0'"),
+        ("--user-limit", "much", "must be an amount of USD above 0, not 'much'"),
+    ],
+)
+def test_a_number_that_makes_no_sense_is_refused_before_anything_is_asked(option, value, message, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        stdlib_rag.main([f"{option}={value}"])
+    assert stopped.value.code == 2
+    assert message in capsys.readouterr().err

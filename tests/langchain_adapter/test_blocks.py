@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from uuid import uuid4
 
 import pytest
 from langchain_core.language_models import FakeListChatModel
@@ -11,8 +12,10 @@ from langchain_core.tracers import context as tracers
 
 from examples.provider import ProviderAnswer, ProviderUsage
 from langchain_tokenomics import CostCallbackHandler, MeteredEmbeddings, track_cost
+from langchain_tokenomics._record_ids import RecordIds
 from tests.prices_by_hand import usd
 from tokenomics_core import MissingExtraError, UnknownModelError
+from tokenomics_core.ledger import MemoryLedger
 from tokenomics_core.observability import current_scope
 from tokenomics_core.pricing import PriceBook
 
@@ -79,6 +82,31 @@ def test_a_handler_whose_ledger_is_broken_does_not_cost_the_answer(model):
 
     answer = model.invoke("hi", config={"callbacks": [CostCallbackHandler(Broken())]})
     assert answer.text == "x"
+
+
+def test_calls_that_share_a_run_id_count_one_by_one_and_each_once(model):
+    config = {"run_id": uuid4()}
+    handler, ledger = CostCallbackHandler(), MemoryLedger()
+    with track_cost(ledger=ledger) as outer:
+        model.invoke("a", config={**config, "callbacks": [handler]})
+        with track_cost() as inner:
+            model.invoke("b", config={**config, "callbacks": [handler]})
+        model.invoke("c", config=config)
+    assert (len(outer.calls), len(inner.calls), len(handler.report.calls)) == (3, 1, 2)
+    assert outer.total_usd == ledger.total() == 3 * ONE_CALL
+    assert outer.calls[0].id == config["run_id"].hex
+    assert outer.calls[1].id == inner.calls[0].id == handler.report.calls[1].id
+
+
+def test_what_is_remembered_of_run_ids_has_an_end():
+    ids = RecordIds(most=3)
+    for number in range(10):
+        assert ids.of(str(number)) is None
+        ids.end(str(number))
+    assert ids.of("0") is None
+    assert ids.of("9").startswith("9-")
+    assert ids.of("9") == ids.of("9")
+    assert len(ids._ended) <= 3
 
 
 async def test_embeddings_are_metered(world):

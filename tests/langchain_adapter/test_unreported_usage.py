@@ -2,16 +2,19 @@
 
 import asyncio
 import gc
+from uuid import UUID
 
 import pytest
 import tiktoken
+from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.language_models.llms import BaseLLM
-from langchain_core.messages import HumanMessage
-from langchain_core.outputs import Generation, LLMResult
+from langchain_core.messages import AIMessage, HumanMessage
+from langchain_core.outputs import ChatGeneration, Generation, LLMResult
 from langchain_openai import ChatOpenAI
 
 from examples.provider import Cut, Fail, ProviderAnswer, ProviderError, ProviderUsage, Stall
 from langchain_tokenomics import CostCallbackHandler, track_cost
+from langchain_tokenomics._messages import call_end
 from tests.prices_by_hand import usd
 
 QUESTION = "How many roads must a man walk down before you call him a man?"
@@ -266,6 +269,40 @@ def test_a_usage_that_contradicts_itself_does_not_lose_the_record(world):
     assert len(report.calls) == 1
 
 
+def test_a_usage_that_was_mended_says_so_on_the_record_and_in_the_report(world):
+    world.says(WORDS, input_tokens=100, output_tokens=10, reasoning_tokens=40)
+    with track_cost() as report:
+        world.openai("gpt-5").invoke(QUESTION)
+    (record,) = report.calls
+    note = "more tokens were reported as reasoning than as output; they were added to the output"
+    assert record.usage.output_tokens == 50
+    assert record.notes == (note,)
+    assert f"{note} (1 call)" in str(report)
+
+
+class Objector(BaseCallbackHandler):
+    """Somebody else's handler, which stops a stream at its first token."""
+
+    raise_error = True
+
+    def on_llm_new_token(self, token, **kwargs):
+        raise RuntimeError("not this word")
+
+
+async def test_a_stream_that_another_handler_stops_at_its_first_token_was_sent_and_is_billed(world):
+    world.engine.always(ProviderAnswer(text=WORDS, usage=ProviderUsage(input_tokens=9, output_tokens=9)))
+    model = world.openai()
+    with track_cost() as report:
+        with pytest.raises(RuntimeError, match="not this word"):
+            list(model.stream(QUESTION, config={"callbacks": [Objector()]}))
+        with pytest.raises(RuntimeError, match="not this word"):
+            [chunk async for chunk in model.astream(QUESTION, config={"callbacks": [Objector()]})]
+    assert [(record.outcome, record.estimated) for record in report.calls] == [("error", True)] * 2
+    for record in report.calls:
+        assert record.usage.input_tokens == counted(QUESTION) + 7
+        assert record.cost_usd == bill_of(record) > 0
+
+
 class StreamingTextModel(TextModel):
     """A text model whose usage is an empty table even for its one prompt, as OpenAI's is when it streams."""
 
@@ -317,3 +354,24 @@ def test_an_input_of_nothing_is_no_report(world):
     (record,) = report.calls
     assert record.estimated
     assert (record.usage.input_tokens, record.usage.output_tokens) == (counted(QUESTION) + 7, 12)
+
+
+@pytest.mark.parametrize("nonsense", [5, ["openai"], {"name": "openai"}, "", None])
+def test_a_provider_or_model_that_is_no_name_is_unknown(nonsense):
+    message = AIMessage(
+        "x",
+        usage_metadata={"input_tokens": 3, "output_tokens": 4, "total_tokens": 7},
+        response_metadata={"model_provider": nonsense, "model_name": nonsense},
+    )
+    end = call_end(LLMResult(generations=[[ChatGeneration(message=message)]]))
+    assert (end.provider, end.model) == (None, None)
+
+
+def test_a_service_tier_that_is_no_name_does_not_lose_the_record():
+    handler = CostCallbackHandler()
+    handler.on_chat_model_start(
+        {}, [[HumanMessage(QUESTION)]], run_id=UUID(int=1), invocation_params={"service_tier": ["flex"]}
+    )
+    handler.on_llm_end(LLMResult(generations=[[ChatGeneration(message=AIMessage("x"))]]), run_id=UUID(int=1))
+    assert len(handler.report.calls) == 1
+    assert handler.failures == 0

@@ -30,17 +30,29 @@ def main(argv: Sequence[str] | None = None, *, clock: Callable[[], datetime] | N
     """
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # some terminals know few characters
-    arguments = _parser().parse_args(argv)
     try:
-        code: int = arguments.run(arguments, sys.stdout, datetime.now(UTC) if clock is None else clock())
-        sys.stdout.flush()
+        try:
+            arguments = _parser().parse_args(argv)
+            code: int = arguments.run(arguments, sys.stdout, datetime.now(UTC) if clock is None else clock())
+        finally:  # also where `--help` ends the command
+            sys.stdout.flush()
     except BrokenPipeError:  # the reader, such as `head`, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _give_up_output()
         return 0
     except TokenomicsError as error:
         print(f"tokenomics: error: {error}", file=sys.stderr)
         return 2 if isinstance(error, ConfigurationError) else 3
+    except OSError as error:
+        _give_up_output()
+        where = f" to {error.filename}" if error.filename else ""
+        print(f"tokenomics: error: the output{where} is not complete: {error.strerror}", file=sys.stderr)
+        return 3
     return code
+
+
+def _give_up_output() -> None:
+    """Send what is still buffered nowhere, or the interpreter would fail over it once more as it ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _parser() -> argparse.ArgumentParser:

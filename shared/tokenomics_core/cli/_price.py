@@ -10,7 +10,7 @@ from typing import TextIO
 from tokenomics_core.cli._output import AddCommand, show, usd_text, write_json
 from tokenomics_core.cli._values import check_zone, count, existing_file, instant, when
 from tokenomics_core.pricing import Price, PriceBook
-from tokenomics_core.rendering import Cell, Column, Figure, Group, Notice, Row, Table
+from tokenomics_core.rendering import Cell, Column, Figure, Group, Notice, Row, Table, shorten
 from tokenomics_core.types import Cost, Usage
 
 __all__ = ["add"]
@@ -25,6 +25,7 @@ _COUNTS = {
     "input_audio": "of the input, audio",
     "output_audio": "of the output, audio",
 }
+_NAME_WIDTH = 200
 _PER = {"tokens": "million", "characters": "million", "seconds": "hour", "pixels": "billion"}
 
 
@@ -104,8 +105,9 @@ def _show_price(price: Price | None, arguments: argparse.Namespace, out: TextIO)
     if arguments.format == "json":
         write_json({"price": None if price is None else _price_dict(price)}, out)
     elif price is None:
-        text = f"no price is known for {arguments.model}; add one with --prices FILE, or name its --provider"
-        show(Table(title=arguments.model, columns=(Column(title=""),), notices=(Notice(text, "error"),)), out)
+        model = shorten(arguments.model, _NAME_WIDTH)
+        text = f"no price is known for {model}; add one with --prices FILE, or name its --provider"
+        show(Table(title=model, columns=(Column(title=""),), notices=(Notice(text, "error"),)), out)
     else:
         show(
             Table(
@@ -154,7 +156,7 @@ def _per(unit: str) -> str:
 
 def _title(model: str | None, provider: str | None, asked: str) -> str:
     if model is None:
-        return asked
+        return shorten(asked, _NAME_WIDTH)
     return f"{model} at {provider}" if provider else model
 
 

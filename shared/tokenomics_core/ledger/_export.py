@@ -23,7 +23,7 @@ __all__ = ["Target", "read_jsonl", "to_frame", "write_csv", "write_jsonl"]
 Target = str | PathLike[str] | TextIO
 
 _WHO = ("user", "feature", "project", "conversation", "run")
-_USAGE = tuple(item.name for item in fields(Usage) if item.name != "estimated")
+_USAGE = tuple(item.name for item in fields(Usage) if item.name not in {"estimated", "notes"})
 _COLUMNS = (
     "at",
     "id",

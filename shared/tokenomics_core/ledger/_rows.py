@@ -55,7 +55,7 @@ _COLUMNS = (
     "notes",
     "content",
 )
-_USAGE_REST = tuple(item.name for item in fields(Usage) if item.name not in COUNTS)
+_USAGE_REST = tuple(item.name for item in fields(Usage) if item.name not in {*COUNTS, "notes"})
 _HALF = 1_000_000
 """Amounts are summed in two parts, so that no sum of 64-bit numbers leaves 64 bits."""
 

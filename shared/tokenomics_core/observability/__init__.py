@@ -1,5 +1,6 @@
 """What calls cost, shown: reports, blocks that are tracked, and the records behind them."""
 
+from tokenomics_core.observability._billing import was_sent
 from tokenomics_core.observability._report import CostReport, Estimate
 from tokenomics_core.observability._scope import (
     CostScope,
@@ -30,5 +31,6 @@ __all__ = [
     "in_event_loop",
     "is_metered",
     "track_cost",
+    "was_sent",
     "withdraw_call",
 ]

@@ -45,11 +45,13 @@ class CallStart:
         source: `model`, or `batch` for a call through a batch endpoint.
         service_tier: The tier asked for, where the caller set one.
         streaming: Whether the answer is known to arrive in pieces.
+        arrived: Whether a piece of the answer has arrived.
         owned: Whether the task that begins the call is the one that awaits its answer; the call is then
             cancelled when that task is over.
         group: The run that the call belongs to; see `CallTracker.cancel`.
         batch: What it shares with calls that are made one after the other and fail together; see
             `CallTracker.fail`.
+        id: Names its record, where that is not the key: a caller may use the key of an earlier call again.
     """
 
     key: str
@@ -64,11 +66,13 @@ class CallStart:
     source: Source = "model"
     service_tier: str | None = None
     streaming: bool = False
+    arrived: bool = False
     owned: bool = True
     group: str | None = None
     batch: str | None = None
     started_s: float = 0.0
     task: asyncio.Task[Any] | None = None
+    id: str | None = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -136,11 +140,17 @@ class CallTracker:
                 self._watched.add(task)
                 task.add_done_callback(self._task_done)
 
-    def stream(self, key: str) -> None:
-        """Note that a call's answer arrives in pieces: an open stream may still be read later."""
+    def stream(self, key: str, *, arrived: bool = False) -> None:
+        """Note that a call's answer arrives in pieces: an open stream may still be read later.
+
+        Args:
+            key: The call.
+            arrived: Whether a piece is there already, so that the provider surely had the call.
+        """
         call = self._open.get(key)
         if call is not None:
             call.streaming = True
+            call.arrived = call.arrived or arrived
 
     def peek(self, key: str) -> CallStart | None:
         """Return an open call, or None where none of this name has begun or it has ended."""
@@ -157,7 +167,8 @@ class CallTracker:
         """Record a call that raised, as far as it is paid for.
 
         With output that had arrived, or usage, the call is billed for that; without, its input is billed
-        where the provider had received it (see `was_sent`), and nothing is recorded where it had not.
+        where the provider had received it (a piece of the answer was seen, or see `was_sent`), and nothing is
+        recorded where it had not.
         Of the calls of its batch those begun earlier were answered, and their answers are lost: their input
         is billed. Those begun later were never sent.
         """
@@ -169,7 +180,7 @@ class CallTracker:
         self._open.pop(key, None)
         if end is not None and (end.output or end.usage is not None):
             self._record(call, replace(end, outcome=outcome_of(error)))
-        elif was_sent(error):
+        elif call.arrived or was_sent(error):
             self._record(call, CallEnd(outcome=outcome_of(error)))
 
     def cancel(self, group: str) -> None:
@@ -231,7 +242,11 @@ class CallTracker:
 
     def _settle(self, call: CallStart, end: CallEnd) -> SpendRecord:
         at = self._clock()
-        usage = _complete(call, end)
+        try:
+            usage = _complete(call, end)
+        except Exception:  # noqa: BLE001 - a count that cannot be had may not lose the call
+            self.count_failure()
+            usage = end.usage or Usage()
         model = end.model or call.model or "unknown"
         provider = end.provider or call.provider
         if end.from_cache:
@@ -256,8 +271,8 @@ class CallTracker:
             latency_s=max(0.0, self._timer() - call.started_s) if call.started_s else None,
             avoided_usd=avoided,
             avoided_by="cache" if end.from_cache else None,
-            notes=cost.notes if cost is not None else (),
-            id=call.key,
+            notes=(*usage.notes, *cost.notes) if cost is not None else usage.notes,
+            id=call.id or call.key,
             content=end.content,
         )
 

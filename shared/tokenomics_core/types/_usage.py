@@ -47,6 +47,8 @@ class Usage:
             `web_searches`, `rerank_searches`, `audio_seconds`, `input_image_tokens`.
         context: Further request facts that change the price, as genai-prices names them.
         estimated: Whether a count was estimated here and not reported by the provider.
+        notes: How counts that cannot be true were mended; two usages with the same counts are equal whatever
+            they say. A record's own notes repeat them.
     """
 
     input_tokens: int | None = None
@@ -64,6 +66,7 @@ class Usage:
     extras: Mapping[str, int | float | Decimal] = field(default_factory=dict, hash=False)
     context: Mapping[str, str] = field(default_factory=dict, hash=False)
     estimated: bool = False
+    notes: tuple[str, ...] = field(default=(), compare=False)
 
     def __post_init__(self) -> None:
         counts = (
@@ -86,6 +89,8 @@ class Usage:
             object.__setattr__(self, "extras", _copy("extras", self.extras))
         if self.context:
             object.__setattr__(self, "context", _copy("context", self.context))
+        if self.notes:
+            object.__setattr__(self, "notes", tuple(self.notes))
         tier: object = self.service_tier
         if tier is not None and not isinstance(tier, str):
             raise ConfigurationError(f"service_tier must be a name or None, not {tier!r:.80}")
@@ -120,8 +125,9 @@ class Usage:
         out: dict[str, Any] = {}
         for item in fields(self):
             value = getattr(self, item.name)
-            if value is None or value is False or value == {}:
+            if value is None or value is False or value in ({}, ()):
                 continue
+            value = list(value) if isinstance(value, tuple) else value
             out[item.name] = _plain(value) if isinstance(value, Mapping) else value
         return out
 

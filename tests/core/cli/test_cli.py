@@ -5,10 +5,12 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 
@@ -338,3 +340,45 @@ def test_a_terminal_of_few_characters_still_gets_its_table(path):
     done = subprocess.run(command, capture_output=True, env=few, check=False)
     assert (done.returncode, done.stderr) == (0, b"")
     assert b"unpriced" in done.stdout
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("report", "{path}"),
+        ("report", "{path}", "--format", "json"),
+        ("export", "{path}", "--format", "csv"),
+        ("export", "{path}", "--format", "jsonl", "--output", "/dev/full"),
+        ("price", "gpt-4o"),
+        ("--help",),
+        ("--version",),
+    ],
+)
+def test_output_that_cannot_be_written_is_told_in_a_line(path, arguments):
+    command = [sys.executable, "-m", "tokenomics_core.cli", *(word.format(path=path) for word in arguments)]
+    with Path("/dev/full").open("w", encoding="utf-8") as full:
+        # Unbuffered, argparse itself would swallow what its own writing raises.
+        done = subprocess.run(
+            command,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+            env=os.environ | {"PYTHONUNBUFFERED": ""},
+        )
+    assert done.returncode == 3
+    assert done.stderr.startswith("tokenomics: error: ")
+    assert done.stderr.count("\n") == 1
+    assert "No space left on device" in done.stderr
+
+
+def test_a_model_name_without_end_is_an_unknown_model_told_in_short(run):
+    code, out, _ = run("price", "a/" * 50_000)
+    assert code == 1
+    assert "no price is known for" in out
+    assert len(out) < 2000
+    code, out, _ = run("price", "a/" * 50_000, "--input", "1")
+    assert code == 1
+    assert "no model has a name of 100,000 characters" in out
+    assert len(out) < 2000

@@ -233,3 +233,30 @@ def test_finished_calls_are_forgotten():
     tracker.finish("1", CallEnd(usage=Usage(input_tokens=1, output_tokens=1)))
     gc.collect()
     assert gone() is None
+
+
+def test_a_call_whose_answer_began_to_arrive_was_sent_whatever_ended_it():
+    tracker, records = make()
+    for key, arrived in (("watched", False), ("begun", True)):
+        tracker.start(CallStart(key=key, model="m", prompt="one two three"))
+        tracker.stream(key, arrived=arrived)
+        tracker.fail(key, ValueError("somebody objected"))
+    (record,) = records
+    assert (record.id, record.outcome, record.estimated) == ("begun", "error", True)
+    assert record.usage.input_tokens >= 3
+
+
+def test_a_prompt_that_cannot_be_counted_does_not_lose_the_call():
+    tracker, records = make()
+    tracker.start(CallStart(key="1", model="m", prompt=object()))
+    tracker.finish("1", CallEnd(output="four"))
+    (record,) = records
+    assert record.usage == Usage()
+    assert tracker.failures == 1
+
+
+def test_a_call_may_have_a_name_of_its_own_and_carries_the_notes_of_its_usage():
+    tracker, records = make()
+    tracker.start(CallStart(key="1", id="1-again", model="m"))
+    tracker.finish("1", CallEnd(usage=Usage(input_tokens=1, output_tokens=1, notes=("mended",))))
+    assert [(record.id, record.notes) for record in records] == [("1-again", ("mended",))]

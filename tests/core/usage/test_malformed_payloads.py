@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -192,3 +193,28 @@ def test_what_was_mended_is_logged(caplog):
     with caplog.at_level(logging.DEBUG, logger="tokenomics_core.usage"):
         usage_from_raw({"prompt_tokens": 3, "completion_tokens": -5})
     assert "completion_tokens=-5 is no token count" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("payload", "note"),
+    [
+        (
+            {"prompt_tokens": 3, "completion_tokens": 5, "cache_read_input_tokens": 21_500},
+            "more tokens were reported as cached than as input; they were added to the input",
+        ),
+        (
+            {"input_tokens": 10, "output_tokens": 5, "output_tokens_details": {"reasoning_tokens": 40}},
+            "more tokens were reported as reasoning than as output; they were added to the output",
+        ),
+        (
+            {"prompt_tokens": 10, "completion_tokens": 5, "prompt_tokens_details": {"audio_tokens": 11}},
+            "more tokens were reported as audio than in all; the audio was cut to the whole",
+        ),
+        ({"prompt_tokens": 10, "completion_tokens": 5}, None),
+    ],
+)
+def test_what_was_mended_is_noted_on_the_usage(payload, note):
+    usage = usage_from_raw(payload)
+    assert usage.notes == (() if note is None else (note,))
+    assert Usage.from_dict(usage.to_dict()).notes == usage.notes
+    assert usage == replace(usage, notes=())
