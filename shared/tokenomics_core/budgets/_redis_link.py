@@ -196,7 +196,10 @@ class AsyncLinks:
 
     async def run(self, call: Call) -> Any:
         """Take a step."""
-        command = self._client().execute_command
+        client = self._client()
+        if self._cluster and client.get_default_node() is None:
+            await client.initialize()  # before that, redis-py asks any node and is sent elsewhere
+        command = client.execute_command
         try:
             return await command(*call.words("EVALSHA"))
         except redis.exceptions.NoScriptError:
