@@ -27,6 +27,8 @@ def drive(steps: Generator[_S, Any, _T], take: Callable[[_S], Any]) -> _T:
     except StopIteration as done:
         result: _T = done.value
         return result
+    finally:
+        steps.close()  # after an interrupt the decision cleans up now, not when it is collected
 
 
 async def drive_async(steps: Generator[_S, Any, _T], take: Callable[[_S], Awaitable[Any]]) -> _T:
@@ -43,6 +45,8 @@ async def drive_async(steps: Generator[_S, Any, _T], take: Callable[[_S], Awaita
     except StopIteration as done:
         result: _T = done.value
         return result
+    finally:
+        steps.close()  # after an interrupt the decision cleans up now, not when it is collected
 
 
 def call(function: Callable[..., Any], *arguments: Any) -> Any:

@@ -1,19 +1,35 @@
 """Answer repeated questions from what was paid for already, and never wrongly by accident."""
 
+from tokenomics_core.cache._answers import AnswerComparer
+from tokenomics_core.cache._cache import ResponseCache
 from tokenomics_core.cache._entry import CacheEntry, Neighbour, Selector, StoreSize
 from tokenomics_core.cache._fixed import FixedThreshold
+from tokenomics_core.cache._hit import Answer, Hit, Lookup
+from tokenomics_core.cache._partition import partition_of
 from tokenomics_core.cache._protocols import CachePolicy, CacheStore, Decision, PolicyReport
+from tokenomics_core.cache._serving import ChatRequest, KeyRule, ServingRule
+from tokenomics_core.cache._stats import CacheStats
 from tokenomics_core.cache._verifier import Verifier
 
 __all__ = [
+    "Answer",
+    "AnswerComparer",
     "CacheEntry",
     "CachePolicy",
+    "CacheStats",
     "CacheStore",
+    "ChatRequest",
     "Decision",
     "FixedThreshold",
+    "Hit",
+    "KeyRule",
+    "Lookup",
     "Neighbour",
     "PolicyReport",
+    "ResponseCache",
     "Selector",
+    "ServingRule",
     "StoreSize",
     "Verifier",
+    "partition_of",
 ]
