@@ -67,7 +67,7 @@ class AnswerComparer:
         same_above: Cosine of their vectors from which longer answers are the same; None leaves them open.
         different_below: Cosine below which they are different; None for none.
         short_words: Up to how many words an answer is short.
-        judge: Called with two answers; True, False, or None where it cannot tell. It may be a model, or async.
+        judge: Called with two answers; True, False, or None where it cannot tell. It may be async.
     """
 
     def __init__(
@@ -98,7 +98,7 @@ class AnswerComparer:
         return self._same_above is not None or self._different_below is not None
 
     def by_meaning(self, similarity: float) -> bool | None:
-        """Tell from the cosine of two longer answers whether they say the same; None between the thresholds."""
+        """Tell from two longer answers' cosine whether they say the same; None between the thresholds."""
         if self._same_above is not None and similarity >= self._same_above:
             return True
         return False if self._different_below is not None and similarity < self._different_below else None

@@ -67,10 +67,10 @@ class About(TypedDict, total=False):
 class ResponseCache(Upkeep):
     """Serves an answer again to the same question, or to another that has the same answer.
 
-    Only requests of one partition share answers; see `partition_of` and `KeyRule`. The same text always finds its
-    answer, without an embedding. Another text finds it where the policy is sure enough and no guard objects.
-    What fails inside (store, embedder, policy, a guard, a listener) is counted and logged once, and the call goes
-    on as after a miss. Safe from any number of threads and tasks.
+    Only requests of one partition share answers; see `partition_of` and `KeyRule`. The same text always finds
+    its answer, without an embedding. Another text finds it where the policy is sure enough and no guard
+    objects. What fails inside (store, embedder, policy, a guard, a listener) is counted and logged once, and
+    the call goes on as after a miss. Safe from any number of threads and tasks.
 
     Args:
         store: Where entries live; None for memory.
@@ -80,7 +80,7 @@ class ResponseCache(Upkeep):
         ttl_s: Seconds that an answer stays fresh; None for ever.
         tag_ttl_s: The same for entries with a tag.
         ttl_jitter: Share of it that is taken away at most, at random, so that not all expires at once.
-        stale_s: Seconds after it in which the old answer is served while a fresh one is fetched; None for none.
+        stale_s: Seconds after it in which the old answer is served while a new one is fetched; None for none.
         max_entries: Most entries; None for no bound.
         max_bytes: Most bytes; None for no bound.
         eviction: What goes first: `lru` the longest unused, `saving` the least saved per byte.
@@ -170,8 +170,8 @@ class ResponseCache(Upkeep):
         Args:
             partition: What must be equal, as `partition_of` makes it.
             question: What is compared, word for word and by meaning.
-            narrow: `how` (`semantic`, `exact` or `never`: how it may be served at most), `version` (only answers
-                stored under it), `tenant` (never another one's answer, whatever the partition).
+            narrow: `how` (`semantic`, `exact` or `never`: how it may be served at most), `version` (only
+                answers stored under it), `tenant` (never another one's answer, whatever the partition).
         """
         return self._runner.run(self._looked_up(partition, question, narrow))[1]
 
@@ -208,8 +208,8 @@ class ResponseCache(Upkeep):
             payload: What a hit will return; an `Answer` brings what is known about it.
             how: `exact` keeps it from being found by meaning; `never` keeps nothing.
             lookup: What `look_up` returned.
-            about: `sources`, `tags`, `model`, `tenant`, `ttl_s`, `usage`, `version`, `answer`, `finish_reason`,
-                `has_tool_calls`, `is_error`, `judge_score`; see `Answer`.
+            about: `sources`, `tags`, `model`, `tenant`, `ttl_s`, `usage`, `version`, `answer`,
+                `finish_reason`, `has_tool_calls`, `is_error`, `judge_score`; see `Answer`.
 
         Returns:
             Whether it is kept; `stats().refused` counts why not.
@@ -236,8 +236,8 @@ class ResponseCache(Upkeep):
     ) -> Turn:
         """Return a hit or the task to compute it; wait where another caller computes it already.
 
-        What `fetch` does, for those who hand out their answer piece by piece. Use it with `with`, and `finish`
-        what it returns without a hit.
+        What `fetch` does, for those who hand out their answer piece by piece. Use it with `with`, and
+        `finish` what it returns without a hit.
 
         Args:
             partition: See `get`.
@@ -265,9 +265,9 @@ class ResponseCache(Upkeep):
     ) -> Fetched:
         """Return an answer from the cache, or compute it once for all who ask at the same time.
 
-        Where the one who computes fails or is interrupted, one of those who wait takes over; its error goes to its
-        own caller only. An answer past its time is returned at once and fetched anew in the background, where the
-        cache has `stale_s`.
+        Where the one who computes fails or is interrupted, one of those who wait takes over; its error goes
+        to its own caller only. An answer past its time is returned at once and fetched anew behind it,
+        where the cache has `stale_s`.
 
         Args:
             partition: See `get`.

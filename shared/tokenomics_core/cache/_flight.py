@@ -14,7 +14,7 @@ from tokenomics_core.cache._hit import Hit
 __all__ = ["Flight", "Flights", "Leases", "Outcome"]
 
 Outcome = Literal["shared", "private", "failed"]
-"""How a leader's call ended: its answer is for all who wait; for none of them, as it may not be kept; not at all."""
+"""How a leader's call ended: with an answer for all who wait, with one for none of them, or with none."""
 
 
 class Flight:

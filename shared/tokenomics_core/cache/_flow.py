@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from tokenomics_core.cache._answers import AnswerComparer, answer_digest_text
 from tokenomics_core.cache._entry import CacheEntry, Selector
 from tokenomics_core.cache._events import CacheEvent, Changes, Listeners
-from tokenomics_core.cache._hit import Answer, Hit, How, Lookup, MissReason, payload_of
+from tokenomics_core.cache._hit import Answer, Hit, How, Lookup, MissReason
 from tokenomics_core.cache._life import Lifetimes, Room, Uses
-from tokenomics_core.cache._money import Costs, from_nano
+from tokenomics_core.cache._money import Costs
 from tokenomics_core.cache._objections import Objections
 from tokenomics_core.cache._protocols import CachePolicy, Decision, Eviction
 from tokenomics_core.cache._stats import Counts
@@ -28,7 +28,7 @@ __all__ = ["FAILED", "Flow", "Parts", "Step", "Steps"]
 
 _T = TypeVar("_T")
 Step = tuple[str, Any, tuple[Any, ...]]
-"""`store` and a method's name, `embed` and texts, `call` and a function, `wait` and a flight, `pause`; arguments."""
+"""`store` and a method, `embed` and texts, `call` and a function, `wait` and a flight, `pause`; arguments."""
 
 Steps = Generator[Step, Any, _T]  # a step's answer is of the step's type
 
@@ -127,7 +127,15 @@ class Flow:
             self.parts.policy.count_exact(self.parts.namespace)
         except Exception as error:  # noqa: BLE001 - a policy that fails may not break the call
             self.parts.watch.failed("policy", error, "nothing is served by meaning")
-        hit = _hit(entry, asked, now, kind="exact", probability=1.0, stale=stale, refresh=claim is not None)
+        hit = Hit(
+            entry=entry,
+            kind="exact",
+            probability=1.0,
+            age_s=_age_s(entry, now),
+            stale=stale,
+            refresh=claim is not None,
+            lookup=asked,
+        )
         if claim is not None:
             self._remember(asked)
         return self._served(asked, hit)
@@ -135,7 +143,6 @@ class Flow:
     def _by_meaning(  # noqa: PLR0911 - one line per way to miss
         self, asked: Lookup, place: str, now: float, version: str | None, tenant: str | None
     ) -> Steps[tuple[Lookup, Hit | None]]:
-        parts = self.parts
         vector = yield from self.vector_of(asked.question)
         if vector is None or vector is FAILED:
             return self._missed(asked, "too_long" if vector is None else "failure")
@@ -162,7 +169,16 @@ class Flow:
         if unfit is not None:
             return self._missed(asked, *unfit)
         probability = decision.probability if decision.probability is not None else 0.0
-        return self._served(asked, _hit(entry, asked, now, kind="semantic", probability=probability))
+        return self._served(
+            asked,
+            Hit(
+                entry=entry,
+                kind="semantic",
+                probability=probability,
+                age_s=_age_s(entry, now),
+                lookup=asked,
+            ),
+        )
 
     def find_again(self, asked: Lookup, version: str | None, tenant: str | None) -> Steps[Hit | None]:
         """Find the exact answer that somebody else may have stored since; counts nothing."""
@@ -172,7 +188,14 @@ class Flow:
             return None
         if self._unfit(entry, asked, version, tenant) is not None:
             return None
-        return replace(_hit(entry, asked, now, kind="exact", probability=1.0), shared=True)
+        return Hit(
+            entry=entry,
+            kind="exact",
+            probability=1.0,
+            age_s=_age_s(entry, now),
+            shared=True,
+            lookup=asked,
+        )
 
     def _unfit(
         self, entry: CacheEntry, asked: Lookup, version: str | None, tenant: str | None
@@ -499,30 +522,5 @@ def _group_of(answer: str | None) -> str | None:
     return f"a-{blake2b(text, digest_size=16).hexdigest()}"
 
 
-def _hit(
-    entry: CacheEntry,
-    asked: Lookup,
-    now: float,
-    *,
-    kind: Any,
-    probability: float,
-    stale: bool = False,
-    refresh: bool = False,
-) -> Hit:
-    return Hit(
-        payload=payload_of(entry),
-        kind=kind,
-        probability=probability,
-        age_s=max(0.0, now - entry.created_at),
-        avoided_usage=entry.usage,
-        avoided_usd=from_nano(entry.cost_nano_usd),
-        entry_id=entry.id,
-        question=entry.question,
-        group=entry.group,
-        model=entry.model,
-        tags=entry.tags,
-        sources=entry.sources,
-        stale=stale,
-        refresh=refresh,
-        lookup=asked,
-    )
+def _age_s(entry: CacheEntry, now: float) -> float:
+    return max(0.0, now - entry.created_at)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from tokenomics_core.cache._entry import CacheEntry, Neighbour
 from tokenomics_core.cache._life import checked_seconds
+from tokenomics_core.cache._money import from_nano
 from tokenomics_core.cache._protocols import Decision
 from tokenomics_core.errors import ConfigurationError
 from tokenomics_core.types import Usage
@@ -25,7 +26,6 @@ __all__ = [
     "MissReason",
     "as_answer",
     "checked_question",
-    "payload_of",
 ]
 
 How = Literal["semantic", "exact", "never"]
@@ -49,45 +49,82 @@ MissReason = Literal[
 ]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Hit:
     """An answer that was paid for before.
 
     Attributes:
-        payload: As it was given: text or bytes.
+        entry: What is stored.
         kind: `exact` where the same text was asked before, `semantic` where another question was.
         probability: That the answer is right for this question; 1 for an exact hit.
         age_s: Seconds since it was stored.
-        avoided_usage: What the call consumed that is not made now; None where nobody said.
-        avoided_usd: What that call cost; None where unknown.
-        entry_id: Of the entry it comes from.
-        question: That it was stored under.
-        group: Of answers that say the same.
-        model: Which gave it.
-        tags: It is labelled with.
-        sources: Documents it was drawn from.
         stale: Whether it is past its time and served while it is fetched anew.
         refresh: Whether the caller is the one who should fetch it anew.
         shared: Whether it comes from a call that was in flight when this one was asked.
         lookup: The look-up that found it.
     """
 
-    payload: bytes | str
+    entry: CacheEntry
     kind: Kind
     probability: float
     age_s: float
-    avoided_usage: Usage | None
-    avoided_usd: Decimal | None
-    entry_id: str
-    question: str
-    group: str
-    model: str | None = None
-    tags: tuple[str, ...] = ()
-    sources: tuple[str, ...] = ()
     stale: bool = False
     refresh: bool = False
     shared: bool = False
-    lookup: Lookup | None = field(default=None, repr=False, compare=False)
+    lookup: Lookup | None = field(default=None, compare=False)
+
+    @property
+    def payload(self) -> bytes | str:
+        """The answer as it was given: text or bytes."""
+        entry = self.entry
+        return entry.payload.decode("utf-8", "surrogatepass") if entry.is_text else entry.payload
+
+    @property
+    def avoided_usage(self) -> Usage | None:
+        """What the call consumed that is not made now; None where nobody said."""
+        return self.entry.usage
+
+    @property
+    def avoided_usd(self) -> Decimal | None:
+        """What that call cost, rounded up to a nano-dollar; None where unknown."""
+        return from_nano(self.entry.cost_nano_usd)
+
+    @property
+    def entry_id(self) -> str:
+        """Which entry it comes from."""
+        return self.entry.id
+
+    @property
+    def question(self) -> str:
+        """The question it was stored under."""
+        return self.entry.question
+
+    @property
+    def group(self) -> str:
+        """Of answers that say the same."""
+        return self.entry.group
+
+    @property
+    def model(self) -> str | None:
+        """Which model gave it."""
+        return self.entry.model
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """What it is labelled with."""
+        return self.entry.tags
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Ids of the documents it was drawn from."""
+        return self.entry.sources
+
+    def __repr__(self) -> str:
+        marks = "".join(f", {name}" for name in ("stale", "refresh", "shared") if getattr(self, name))
+        return (
+            f"<{self.kind} hit on {self.question!r}, probability {self.probability:.3f}, "
+            f"{self.age_s:.0f} s old{marks}>"
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -195,11 +232,6 @@ class Fetched:
     hit: Hit | None = None
     lookup: Lookup | None = field(default=None, repr=False)
     is_stored: bool = False
-
-
-def payload_of(entry: CacheEntry) -> bytes | str:
-    """Return a payload as it was given."""
-    return entry.payload.decode("utf-8", "surrogatepass") if entry.is_text else entry.payload
 
 
 def as_answer(payload: bytes | str | Answer, about: dict[str, Any]) -> Answer:

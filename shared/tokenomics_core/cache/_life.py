@@ -37,7 +37,7 @@ class Lifetimes:
         tag_ttl_s: The same by tag; the shortest of an entry's tags counts.
         jitter: Share of it that is taken away at most, at random, so that what was stored together does not
             expire together.
-        stale_s: Seconds after it in which the old answer is served while a fresh one is fetched; None for none.
+        stale_s: Seconds after it in which the old answer is served while a new one is fetched; None for none.
         rng: Where the randomness comes from.
     """
 
@@ -76,7 +76,7 @@ class Lifetimes:
 class Room:
     """Says when entries have to go, so that both bounds hold after every put and few puts pay for it.
 
-    When a bound is reached, a sixty-fourth of it is freed; between such times sizes are estimated, from above.
+    When a bound is passed, a sixty-fourth of it is freed; between such times sizes are estimated from above.
     """
 
     def __init__(self, max_entries: int | None, max_bytes: int | None) -> None:

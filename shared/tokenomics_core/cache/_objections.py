@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 from tokenomics_core.cache._entry import CacheEntry
-from tokenomics_core.cache._hit import Answer, payload_of
+from tokenomics_core.cache._hit import Answer
 from tokenomics_core.cache.content_guards import Content, ContentGuard
 from tokenomics_core.errors import ConfigurationError
 
@@ -54,7 +54,7 @@ class Objections:
             stage="serve",
             question=question,
             answer=entry.answer,
-            payload=payload_of(entry),
+            payload=entry.payload,
             model=entry.model,
             tags=entry.tags,
         )

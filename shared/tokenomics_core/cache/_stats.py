@@ -122,10 +122,10 @@ class Counts:
             if usage is not None:
                 self._numbers["input"] += usage.input_tokens or 0
                 self._numbers["output"] += usage.output_tokens or 0
-            if hit.avoided_usd is None:
+            if hit.entry.cost_nano_usd is None:
                 self._numbers["unpriced"] += 1
             else:
-                self._avoided_nano_usd += int(hit.avoided_usd.scaleb(9))
+                self._avoided_nano_usd += hit.entry.cost_nano_usd
 
     def miss(self, lookup: Lookup) -> None:
         """Count a look-up without an answer."""

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from tokenomics_core.cache._flight import Flight, Flights, Leases, Outcome
 from tokenomics_core.cache._flow import Flow, Steps
 from tokenomics_core.cache._hit import Answer, Hit, How, Lookup, as_answer
-from tokenomics_core.cache._money import from_nano
 from tokenomics_core.cache._runner import Runner
 
 if TYPE_CHECKING:
@@ -101,7 +100,10 @@ class Turn:
             stored = yield from self._turns.put(self.lookup, fresh)
             # What a guard refused is for nobody else; what only the store could not keep is.
             outcome = "shared" if stored is not None else "private"
-            hit = None if stored is None else shared_hit(stored, fresh, self.lookup)
+            if stored is not None:
+                hit = Hit(
+                    entry=stored, kind="exact", probability=1.0, age_s=0.0, shared=True, lookup=self.lookup
+                )
         finally:
             self._end(outcome, hit)
         yield from self._release()
@@ -229,26 +231,6 @@ class Turns:
         self.flow.parts.counts.taken_back(lookup)
         self.flow.parts.counts.hit(hit)
         return hit
-
-
-def shared_hit(entry: CacheEntry, fresh: Answer, lookup: Lookup) -> Hit:
-    """Return what those get who waited for a fresh answer."""
-    return Hit(
-        payload=fresh.payload,
-        kind="exact",
-        probability=1.0,
-        age_s=0.0,
-        avoided_usage=entry.usage,
-        avoided_usd=from_nano(entry.cost_nano_usd),
-        entry_id=entry.id,
-        question=entry.question,
-        group=entry.group,
-        model=entry.model,
-        tags=entry.tags,
-        sources=entry.sources,
-        shared=True,
-        lookup=lookup,
-    )
 
 
 def _asked_in_vain(lookup: Lookup) -> bool:

@@ -126,7 +126,8 @@ class Upkeep:
     def on_source_changed(self, source_id: str, version: str | None = None) -> int:
         """Drop what was drawn from a document that has changed; register it with your content system.
 
-        Told of the same version twice, as systems do that deliver at least once, it drops nothing the second time.
+        Told of the same version twice, as by systems that deliver at least once, it drops nothing the second
+        time.
         """
         if not self._versions.is_news(source_id, version):
             return 0
@@ -147,9 +148,9 @@ class Upkeep:
             raise
 
     def subscribe(self, listener: Callable[[CacheEvent], None]) -> Callable[[], None]:
-        """Call a function at every hit, miss, store, refusal, invalidation and eviction; returns what ends it.
+        """Call a function at every hit, miss, put, refusal, invalidation and eviction; returns what ends it.
 
-        It is called where the event happens, so it should be quick; what it raises is counted and harms nobody.
+        It is called where the event happens, so it should be quick; what it raises is counted only.
         """
         return self._flow.parts.listeners.add(listener)
 
@@ -158,8 +159,8 @@ class Upkeep:
     def feedback(self, hit: Hit, correct: bool) -> None:
         """Learn from somebody who read an answer.
 
-        A wrong answer to the same text is dropped. A wrong answer to another question stays with its own, and is
-        not served to this one again as long as this cache lives; put the right one.
+        A wrong answer to the same text is dropped. A wrong answer to another question stays with its own, and
+        is not served to this one again as long as this cache lives; put the right one.
 
         Raises:
             StoreError: The wrong answer could not be dropped.
@@ -199,12 +200,12 @@ class Upkeep:
         """Store questions and answers that are known already.
 
         Args:
-            source: A file of JSON lines, or lines or mappings. Each has `question` and `answer` (or `payload`), and
-                may have `partition` and what `put` takes; `usage` as `Usage.to_dict` writes it.
+            source: A file of JSON lines, or lines or mappings. Each has `question` and `answer` (or
+                `payload`), maybe `partition`, and what `put` takes, `usage` as `Usage.to_dict` writes it.
             partition: Of lines that name none.
 
         Returns:
-            How many were stored, which guards refused others, and every line that could not be read, with why.
+            How many were stored, how many refused, and every line that could not be read, with why.
 
         Raises:
             ConfigurationError: The file cannot be opened; nothing was stored.

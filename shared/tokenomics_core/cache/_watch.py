@@ -11,7 +11,7 @@ _log = logging.getLogger("tokenomics")
 
 
 class Watch:
-    """Counts what fails, by part (`store`, `embedder`, `policy`, ...), and says it once until it works again."""
+    """Counts what fails, by part (`store`, `embedder`, `policy` ...), and says so once until it works."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

@@ -241,9 +241,7 @@ def _async_twin(name):
     return twin
 
 
-for _name in (
-    "bind find search read put regroup invalidate touch trim size entries claim release load_state save_state close"
-).split():
+for _name in [name for name in vars(DictStore) if not name.startswith("_")]:
     setattr(DictStore, f"a{_name}", _async_twin(_name))
 
 
@@ -256,8 +254,6 @@ def _meets(selector: Selector, entry: CacheEntry) -> bool:
         and (selector.tag is None or selector.tag in entry.tags)
         and selector.model in {None, entry.model}
         and selector.version in {None, entry.version}
-        and (
-            selector.prefix is None or normalised(entry.question).startswith(normalised(selector.prefix))
-        )
+        and (selector.prefix is None or normalised(entry.question).startswith(normalised(selector.prefix)))
         and (selector.created_before is None or entry.created_at < selector.created_before)
     )
