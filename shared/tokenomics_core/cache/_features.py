@@ -13,7 +13,7 @@ from tokenomics_core.cache._rarity import rarity
 
 __all__ = ["FEATURES", "background_of", "pair_features"]
 
-_GUARDS: Final = tuple(name for name in PAIR_GUARDS if name not in ("word_added", "swap"))
+_GUARDS: Final = tuple(name for name in PAIR_GUARDS if name not in ("word_added", "swap", "insertion"))
 FEATURES: Final = (
     "similarity",
     "similarity_squared",
@@ -34,6 +34,7 @@ FEATURES: Final = (
     "words_less",
     "words_more",
     "swap",
+    "insertion",
     "added",
     "asks_one",
     *_GUARDS,
@@ -83,6 +84,7 @@ def pair_features(pair: Pair, similarity: float, background: float, tail: float 
         math.log1p(words_less),
         math.log1p(words_more),
         float(PAIR_GUARDS["swap"](pair)),
+        float(PAIR_GUARDS["insertion"](pair)),
         float(count_more == 1 and count_less == 0),
         float(bool(a.asks) != bool(b.asks)),
         *(float(PAIR_GUARDS[name](pair)) for name in _GUARDS),

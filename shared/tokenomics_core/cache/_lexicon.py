@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from itertools import combinations
+from functools import cache
+from importlib.resources import files
+from itertools import permutations, product
 from typing import Final
 
 __all__ = [
-    "CLOSED",
     "DATES",
     "IRREGULAR",
     "NEGATIONS",
     "NUMBER_WORDS",
-    "OPPOSITES",
     "PREFIXES",
     "SCOPE",
     "STOP",
-    "SYNONYMS",
+    "STRONG_SCOPE",
     "UNITS",
+    "opposites",
     "stem",
+    "synonyms",
 ]
 
 STOP: Final = frozenset(
@@ -30,7 +32,7 @@ STOP: Final = frozenset(
     tell know want like help let get got make go going ok okay kindly could wonder wondering possible way ways
     able really quite actually currently ever even get gets getting got there's hey yes well now um exactly
     anybody anyone somebody someone anything something thing things much many lot bit kind sort sure say says
-    said told give gives given question answer explain mean because while per via else
+    said told give gives given question answer explain mean because while per via else require requires required obtain proper properly
     """.split()
 )
 
@@ -60,12 +62,12 @@ NUMBER_WORDS: Final = {
     "billion": "1000000000",
     "dozen": "12",
     "single": "1",
-    "double": "x2",
-    "twice": "x2",
-    "triple": "x3",
+    "double": "2",
+    "twice": "2",
+    "triple": "3",
     "half": "1/2",
     "quarter": "1/4",
-    "once": "x1",
+    "once": "1",
 }
 
 DATES: Final = {
@@ -204,7 +206,6 @@ SCOPE: Final = {
         "instead": "instead",
         "permanently": "permanently permanent forever",
         "temporarily": "temporarily temporary",
-        "between": "between",
         "above": "above",
         "below": "below beneath",
         "inside": "inside within",
@@ -212,35 +213,15 @@ SCOPE: Final = {
         "non": "non",
         "almost": "almost nearly",
         "other": "other another",
-        "both": "both",
         "if": "unless",
     }.items()
     for form in forms.split()
 }
 
-CLOSED: Final = {
-    form: word
-    for word, forms in {
-        "from": "from",
-        "to": "to into onto",
-        "in": "in",
-        "out": "out",
-        "on": "on",
-        "off": "off",
-        "up": "up",
-        "down": "down",
-        "over": "over",
-        "under": "under",
-        "with": "with",
-        "without": "without",
-        "before": "before",
-        "after": "after",
-        "for": "for",
-        "against": "against",
-        "by": "by",
-    }.items()
-    for form in forms.split()
-}
+STRONG_SCOPE: Final = frozenset(
+    "only except without before after until since both either least most maximum minimum permanently "
+    "temporarily instead again always outside inside above below".split()
+)
 
 PREFIXES: Final = (
     "un",
@@ -259,99 +240,6 @@ PREFIXES: Final = (
     "post",
     "pre",
 )
-
-_OPPOSED: Final = """
-increase decrease reduce lower drop | raise lower reduce cut | rise fall | grow shrink | gain lose | win lose
-buy sell | purchase sell | bought sold | lend borrow | rent own buy | import export | income expense | credit debit
-deposit withdraw withdrawal | pay receive | send receive | sender recipient | payer payee | transfer request
-cheapest expensive priciest dearest | cheap expensive costly | cheaper pricier dearer | affordable expensive
-more less fewer | most least | maximum minimum | max min | maximize minimize | maximise minimise | best worst
-better worse | good bad | pro con | pros cons | advantage disadvantage | benefit drawback risk
-highest lowest | high low | higher lower | upper lower | top bottom | above below | over under | up down
-biggest smallest | largest smallest | big small | large small | bigger smaller | larger smaller | great little
-longest shortest | long short | longer shorter | tallest shortest | tall short | wide narrow | deep shallow
-oldest youngest newest | old new young | older younger newer | early late | earlier later | earliest latest
-fastest slowest | fast slow | faster slower | quick slow | nearest farthest furthest | near far | closest farthest
-open close shut | opened closed | lock unlock | enable disable | activate deactivate | turn_on turn_off | on off
-start stop end finish | begin end | first last | launch quit | pause resume | play pause | mute unmute
-add remove delete | create delete destroy | insert delete | install uninstall | attach detach | connect disconnect
-subscribe unsubscribe | enroll unenroll drop | join leave | follow unfollow | block unblock | hide show | like dislike
-upload download | save discard | import export | encrypt decrypt | compress decompress extract | zip unzip | push pull
-upgrade downgrade | promote demote | hire fire | accept reject decline refuse | approve deny reject | allow forbid block
-agree disagree | appear disappear | login logout | sign_in sign_out | log_in log_out | check_in check_out
-arrive depart leave | arrival departure | arriving departing | inbound outbound | incoming outgoing | enter exit
-entrance exit | inside outside | indoor outdoor | indoors outdoors | internal external | interior exterior
-north south east west | northern southern eastern western | left right | front back | forward backward | in out
-hot cold warm | heat cool | heating cooling | hotter colder | hottest coldest | wet dry | day night | sunrise sunset
-male female | man woman | men women | boy girl | husband wife | son daughter | mother father | mom dad | brother sister
-child adult | kid adult | children adults | parent child | teacher student | employer employee | landlord tenant | doctor patient
-buyer seller | customer vendor supplier | lender borrower | winner loser | host guest | uncle aunt | king queen
-public private | personal business corporate | legal illegal | safe dangerous unsafe | healthy unhealthy | true false
-positive negative | valid invalid | active inactive | available unavailable | visible invisible hidden | manual automatic
-required optional mandatory | free paid | full empty | full partial | domestic international foreign | national local
-import export | input output | read write | encode decode | compile decompile | get set | get post put delete
-synchronous asynchronous | sync async | static dynamic | serial parallel | client server | frontend backend | source target
-row column | vertical horizontal | ascending descending | append prepend | mutable immutable | lossy lossless | merge split
-breakfast lunch dinner supper brunch | weekday weekend | morning afternoon evening night | virtual physical | online offline
-debit credit prepaid | visa mastercard amex | checking savings | gross net | fixed variable | long_term short_term | stock bond
-refund replacement exchange | return exchange | cancel reschedule postpone confirm | renew cancel terminate | repair replace
-ios android windows macos linux | iphone android | chrome firefox safari edge | java python javascript | mac windows pc
-single multiple | one-way roundtrip | singular plural | ancient modern | past future | before after | previous next
-freeze unfreeze thaw | melt freeze | boil freeze | inflate deflate | expand shrink collapse contract | tighten loosen | push pull
-strong weak | hard soft | easy difficult hard | simple complex | thick thin | heavy light | rough smooth | sharp blunt
-rich poor | asset liability | profit loss | surplus deficit | supply demand | bull bear | import export | wholesale retail
-dead alive | birth death | born died | married divorced single | guilty innocent | war peace | love hate | friend enemy
-vegan vegetarian | decaf regular | raw cooked | smoking nonsmoking | economy business | acid base | solid liquid gas
-always never | often rarely seldom | everyone nobody | everything nothing | everywhere nowhere | temporary permanent
-lowercase uppercase | odd even | input output | numerator denominator | inner outer | major minor | senior junior
-offset onset | pass fail | succeed fail | success failure | win loss | attack defend | teach learn | ask answer
-give take | bring take | come go | push pull | pick drop | load unload | pack unpack | dress undress | fold unfold
-sunny rainy snowy cloudy | rain snow | red blue green yellow black white orange purple pink brown gray grey silver gold
-cat dog | coffee tea | beer wine | chicken beef pork fish | car truck bus train bike plane flight | hotel flight
-email phone sms text | username password pin | card account | chip stripe | passport licence license visa
-"""
-
-_SAME: Final = """
-price cost fee charge pricing | cheap inexpensive affordable | purchase buy order | begin start commence | end finish
-fix repair resolve solve troubleshoot | error problem issue trouble fault bug | quick fast rapid speedy | big large huge
-movie film | picture photo image pic | photo photograph | phone telephone cellphone mobile smartphone | car automobile vehicle
-job position | company firm business | buy acquire | delete remove erase | make create build | change modify alter edit update
-update upgrade | cancel terminate | end terminate | refund reimbursement money-back | get receive obtain | obtain acquire
-send transfer | transfer move | show display view see list | display view | find locate discover | choose select pick
-require need | permit allow | allowed permitted | forbidden prohibited | help assist support | support assistance
-reach contact call | contact phone | call ring phone | talk speak | speak chat | complain complaint | explain describe
-say state | answer reply respond | response reply answer | use utilize employ | use usage | usage consumption
-salary pay wage | address location | place location spot | shop store | parcel package shipment delivery | deliver ship
-delivery shipping | arrive come | journey trip travel | holiday vacation | flight plane | airplane plane aircraft | ticket booking
-book reserve | reservation booking | schedule timetable | appointment meeting | doctor physician | drug medicine medication
-illness sickness disease | sick ill | child kid | kids children | person people | folk people | house home | flat apartment
-money cash fund funds | cash money | bill invoice | receipt proof | account profile | login signin | sign_in log_in
-sign log | password passcode passphrase | pin passcode | identity id identification | verify confirm validate authenticate
-verification authentication confirmation | prove verify | steps procedure process | method approach technique | function method
-folder directory | file document | documentation docs manual | remove uninstall | install setup | set configure setup
-configuration settings config setting | setting option preference | default standard | limit cap restriction maximum | quota limit
-duration length | long length | time hour | fast speed | size dimension | weight mass heavy | tall height | deep depth | old age
-reason cause why | cause lead result | happen occur | meaning definition define | define definition meaning | difference distinction differ
-compare comparison | distinguish difference | example instance sample | list enumerate | guide tutorial instruction walkthrough
-track trace follow | tracking status | status state progress | late delayed overdue | delay postpone | wait pending | decline reject refuse
-declined rejected refused | broken damaged defective faulty | damaged broken | lost missing misplaced | steal theft stolen
-fraud scam | wrong incorrect mistaken erroneous | correct right accurate | twice double duplicate | extra additional | another additional
-expire expiry expiration | valid good | validity expire | renew extend | amount sum quantity total | total sum | balance remaining
-exchange convert conversion | rate price | abroad overseas foreign | country nation | international overseas | nearby near close
-restaurant eatery | meal food dish | recipe cook prepare | weather forecast | temperature degrees | rain rainy raining | song music track
-play listen | alarm wake | remind reminder | note memo | remember recall | email e-mail mail | message text | text sms
-screen display monitor | laptop notebook | computer pc | internet wifi web online | website site page webpage | app application
-program software | code program | run execute | crash freeze | boot start | restart reboot | reset restore | backup copy
-close shut | stop halt end | quit exit | shut turn | unsubscribe opt-out | opt unsubscribe | subscribe signup register
-register signup enroll | join enroll | membership subscription plan | plan package | discount deal offer coupon promo | offer promotion
-insurance coverage cover | claim request | request ask | apply application | qualify eligible eligibility | eligible allowed
-tax taxes | earn make | spend spending expense expenditure | save saving | invest investment | loan borrow | mortgage loan
-teach learn | learn study | exam test | grade mark | university college school | pupil student | assignment homework
-capital city | president leader | population inhabitants people | founder creator inventor | invent create | author writer | write author
-star actor | win victory | game match | team side squad | score result | record best | car auto | fuel gas petrol gasoline
-wash clean | dirty stain | hurt pain ache | headache migraine | tired fatigue | dose dosage | baby infant | dog puppy | cat kitten
-customer client | employee staff worker personnel | boss manager supervisor | hire recruit | quit resign | fired dismissed | holiday pto leave
-""".replace("\n", " | ")
 
 IRREGULAR: Final = {
     form: base
@@ -427,13 +315,23 @@ def _without_participle(word: str) -> str:
     return word
 
 
-def _pairs(text: str) -> frozenset[tuple[str, str]]:
+@cache
+def opposites() -> frozenset[tuple[str, str]]:
+    """Pairs of stems that exclude each other, both ways round."""
+    return _pairs("opposites.txt")
+
+
+@cache
+def synonyms() -> frozenset[tuple[str, str]]:
+    """Pairs of stems that usually ask for the same, both ways round."""
+    return _pairs("synonyms.txt") - opposites()
+
+
+def _pairs(name: str) -> frozenset[tuple[str, str]]:
+    text = files("tokenomics_core.cache").joinpath("data", name).read_text(encoding="utf-8")
     found: set[tuple[str, str]] = set()
-    for group in text.replace("\n", " | ").split("|"):
-        for one, other in combinations(dict.fromkeys(stem(word) for word in group.split()), 2):
-            found |= {(one, other), (other, one)}
-    return frozenset(found)
-
-
-OPPOSITES: Final = _pairs(_OPPOSED)
-SYNONYMS: Final = _pairs(_SAME) - OPPOSITES
+    for line in text.splitlines():
+        sides = [{stem(word) for word in side.split("/")} for side in line.split()]
+        if not line.startswith("#"):
+            found |= {pair for one, other in permutations(sides, 2) for pair in product(one, other)}
+    return frozenset((one, other) for one, other in found if one != other)

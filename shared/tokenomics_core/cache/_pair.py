@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from tokenomics_core.cache._lexicon import SYNONYMS
+from tokenomics_core.cache._lexicon import synonyms
 from tokenomics_core.cache._question import Question
 from tokenomics_core.cache._rarity import is_common, rarity
 
@@ -71,7 +71,7 @@ def _partners(left: list[str], right: list[str], a: Question, b: Question) -> tu
     free = dict.fromkeys(right)
     for one in left:
         for other in free:
-            if (one, other) in SYNONYMS or _is_slip(one, other) or _is_slip(a.words[one], b.words[other]):
+            if (one, other) in synonyms() or _is_slip(one, other) or _is_slip(a.words[one], b.words[other]):
                 found.append((one, other))
                 del free[other]
                 break

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from itertools import product
 from typing import Final
 
-from tokenomics_core.cache._lexicon import OPPOSITES, PREFIXES, stem
+from tokenomics_core.cache._lexicon import PREFIXES, STRONG_SCOPE, opposites, stem
 from tokenomics_core.cache._pair import Pair
 from tokenomics_core.errors import ConfigurationError
 
@@ -24,9 +24,16 @@ _PERSONS: Final = {
 }  # fmt: skip
 _FUTURE: Final = frozenset({"will", "shall"})
 _PAST: Final = frozenset({"did", "was", "were", "had"})
-_OUGHT: Final = frozenset({"must", "should", "need", "required", "have", "ought"})
-_MAY: Final = frozenset({"can", "could", "may", "might", "allowed", "able"})
-_COMPATIBLE: Final = frozenset({frozenset({"how", "where"}), frozenset({"how", "what"}), frozenset({"what", "who"}), frozenset({"what", "why"}), frozenset({"what", "when"}), frozenset({"what", "where"}), frozenset({"how much", "what"}), frozenset({"how", "how much"}), frozenset({"how long", "when"}), frozenset({"how soon", "when"}), frozenset({"how long", "how soon"}), frozenset({"how fast", "how long"}), frozenset({"how fast", "when"}), frozenset({"how late", "when"}), frozenset({"how long", "what"}), frozenset({"how big", "what"}), frozenset({"how tall", "what"}), frozenset({"how many", "what"}), frozenset({"how far", "what"}), frozenset({"how old", "what"})})  # fmt: skip
+_FLIPS: Final = ({"ought", "may"}, {"ought", "done"}, {"may", "done"})
+_COMPATIBLE: Final = frozenset(
+    frozenset(pair.split("/"))
+    for pair in (
+        "how/where how/what how/which what/who what/why what/when what/where what/which which/who which/where "
+        "which/when how_much/what how_much/how how_long/when how_soon/when how_soon/how_long how_fast/how_long "
+        "how_fast/when how_late/when how_long/what how_big/what how_tall/what how_many/what how_far/what "
+        "how_old/what how_high/what how_high/how_tall how_deep/what how_wide/what how_heavy/what how_far/how_long"
+    ).split()
+)
 
 
 def number_differs(pair: Pair) -> bool:
@@ -37,11 +44,7 @@ def number_differs(pair: Pair) -> bool:
 def unit_differs(pair: Pair) -> bool:
     """Each question has a unit or currency that the other has not, or only one has a quantity's unit."""
     a, b = pair.a.units, pair.b.units
-    return (
-        bool(a - b and b - a)
-        or (a != b and bool(pair.a.numbers | pair.b.numbers))
-        or (a != b and pair.overlap > 0.6)
-    )
+    return bool(a - b and b - a) or (a != b and bool(pair.a.numbers | pair.b.numbers))
 
 
 def date_differs(pair: Pair) -> bool:
@@ -58,7 +61,8 @@ def antonym_differs(pair: Pair) -> bool:
     """A word of one question is the opposite of a word of the other, listed or by prefix."""
     left = {stem(token) for token in set(pair.a.tokens) - set(pair.b.tokens)} - pair.b.stems
     right = {stem(token) for token in set(pair.b.tokens) - set(pair.a.tokens)} - pair.a.stems
-    return any((one, other) in OPPOSITES or _is_prefixed(one, other) for one, other in product(left, right))
+    listed = opposites()
+    return any((one, other) in listed or _is_prefixed(one, other) for one, other in product(left, right))
 
 
 def name_differs(pair: Pair) -> bool:
@@ -72,12 +76,17 @@ def roles_swapped(pair: Pair) -> bool:
     """The same words stand in each other's place: A to B, B to A."""
     if pair.only_a or pair.only_b:
         return False
-    return len(_displaced(pair)) >= 2
+    left, right = _placed(pair.a.tokens), _placed(pair.b.tokens)
+    a, b = set(left), set(right)
+    return len(a ^ b) < 0.2 * len(a | b) and len(_displaced(left, right)) >= 2
 
 
 def scope_differs(pair: Pair) -> bool:
     """Only one question has a word such as only, all, before, without, last."""
-    return pair.a.scope != pair.b.scope
+    left, right = pair.a.scope - pair.b.scope, pair.b.scope - pair.a.scope
+    if (left and right) or (left | right) & STRONG_SCOPE:
+        return True
+    return bool(left or right) and pair.overlap > 0.8
 
 
 def person_differs(pair: Pair) -> bool:
@@ -87,7 +96,12 @@ def person_differs(pair: Pair) -> bool:
     left, right = a - b - {"you"}, b - a - {"you"}
     if left and right and left != {"we"} and right != {"we"}:
         return True
-    return bool((left | right) & {"he", "she", "they"}) and pair.overlap > 0.8
+    if (left | right) & {"he", "she", "they"} and pair.overlap > 0.8:
+        return True
+    owners = {"my", "your"}
+    mine, theirs = owners & set(pair.a.tokens), owners & set(pair.b.tokens)
+    subjects_kept = {"i", "you"} & set(pair.a.tokens) == {"i", "you"} & set(pair.b.tokens)
+    return len(mine) == len(theirs) == 1 and mine != theirs and subjects_kept and pair.overlap > 0.8
 
 
 def tense_differs(pair: Pair) -> bool:
@@ -96,20 +110,27 @@ def tense_differs(pair: Pair) -> bool:
     flipped = (a & _FUTURE and b & _PAST and not b & _FUTURE) or (
         b & _FUTURE and a & _PAST and not a & _FUTURE
     )
-    return bool(flipped) or _ought(pair.a.tokens) != _ought(pair.b.tokens)
+    return bool(flipped) or {_modality(pair.a.tokens), _modality(pair.b.tokens)} in _FLIPS
 
 
 def question_word_differs(pair: Pair) -> bool:
     """They ask for different things: who and when, why and how long."""
-    a, b = pair.a.asks, pair.b.asks
+    a, b = pair.a.asks.replace(" ", "_"), pair.b.asks.replace(" ", "_")
     return bool(a and b) and a != b and frozenset({a, b}) not in _COMPATIBLE
 
 
 def word_swapped(pair: Pair) -> bool:
-    """One or two words that carry meaning are others, the rest is the same."""
-    if not pair.only_a or not pair.only_b:
+    """One or two words that carry meaning are others, the rest is much the same."""
+    if not pair.only_a or not pair.only_b or max(len(pair.only_a), len(pair.only_b)) > 2:
         return False
-    return max(len(pair.only_a), len(pair.only_b)) <= 2 and pair.overlap >= 0.5
+    return _template_overlap(pair) >= (0.6 if pair.shared else 0.8)
+
+
+def word_inserted(pair: Pair) -> bool:
+    """One question has a word or two more that carry meaning; the rest is much the same."""
+    if bool(pair.only_a) == bool(pair.only_b) or pair.alike or len(pair.only_a + pair.only_b) > 2:
+        return False
+    return _template_overlap(pair) >= 0.75
 
 
 def name_added(pair: Pair) -> bool:
@@ -136,42 +157,66 @@ def _is_prefixed(one: str, other: str) -> bool:
     return len(short) > 2 and long.endswith(short) and long.removesuffix(short).rstrip("-") in PREFIXES
 
 
-def _ought(tokens: tuple[str, ...]) -> str:
-    """Say whether a question asks for a duty or for leave: `do I have to`, `must I`, `am I allowed to`."""
+def _modality(tokens: tuple[str, ...]) -> str:
+    """Say whether a question asks for a duty, for leave or for what was done: `must I`, `can I`, `have I`."""
     for place, token in enumerate(tokens[:-1]):
-        if tokens[place + 1] not in _PERSONS and token not in ("required", "necessary", "mandatory"):
+        if token in ("required", "mandatory"):
+            return "ought"
+        if tokens[place + 1] not in _PERSONS:
             continue
-        if token in ("must", "should"):
+        after = tokens[place + 2 : place + 4]
+        if token in ("must", "should") or (token in ("do", "does") and _is_duty(after)):
             return "ought"
-        if token in ("do", "does", "did") and tokens[place + 2 : place + 3] and tokens[place + 2] in _OUGHT:
-            return "ought"
+        if token in ("can", "could", "may", "am") and (token != "am" or "allowed" in after):
+            return "may"
+        if token in ("have", "has") and place == 0:
+            return "done"
     return ""
 
 
-def _displaced(pair: Pair) -> set[str]:
-    """Words, pronouns and prepositions' objects that kept neither the word before nor the word after."""
-    before = _neighbours(pair.a.tokens)
-    after = _neighbours(pair.b.tokens)
+def _is_duty(after: tuple[str, ...]) -> bool:
+    return after[:1] == ("need",) or after == ("have", "to")
+
+
+def _template_overlap(pair: Pair) -> float:
+    """Share of words that both have among all that carry no meaning of their own and were not swapped."""
+    swapped = {pair.a.words[word] for word in pair.only_a} | {pair.b.words[word] for word in pair.only_b}
+    swapped |= {
+        words[word]
+        for one, other in pair.alike
+        for words, word in ((pair.a.words, one), (pair.b.words, other))
+    }
+    a, b = set(pair.a.tokens) - swapped, set(pair.b.tokens) - swapped
+    return len(a & b) / len(a | b) if a | b else 1.0
+
+
+def _placed(tokens: tuple[str, ...]) -> list[str]:
+    return [_PERSONS.get(token, token) for token in tokens if token not in ("a", "an", "the")]
+
+
+def _displaced(left: list[str], right: list[str]) -> set[str]:
+    """Words that kept neither the word before nor the word after, unless `and` or `or` joins them."""
+    before, after = _sides(left), _sides(right)
     moved = {word for word in before.keys() & after.keys() if not before[word] & after[word]}
-    order_a = [token for token in pair.a.tokens if token in moved]
-    order_b = [token for token in pair.b.tokens if token in moved]
-    return moved if order_a != order_b else set()
+    places = [place for place, token in enumerate(left) if token in moved]
+    order_left, order_right = [left[place] for place in places], [token for token in right if token in moved]
+    if order_left == order_right:
+        return set()
+    between = set(left[places[0] + 1 : places[-1]])
+    return set() if between and between <= {"and", "or", "vs", "versus"} else moved
 
 
-def _neighbours(tokens: tuple[str, ...]) -> dict[str, set[tuple[str, int]]]:
+def _sides(tokens: list[str]) -> dict[str, set[tuple[str, int]]]:
     found: dict[str, set[tuple[str, int]]] = {}
     for place, token in enumerate(tokens):
-        if stem(token) == token and token in _UNPLACED:
-            continue
-        sides = found.setdefault(token, set())
-        sides.add((tokens[place - 1] if place else "", -1))
-        sides.add((tokens[place + 1] if place + 1 < len(tokens) else "", 1))
+        if token not in _UNPLACED:
+            sides = found.setdefault(token, set())
+            sides.add((tokens[place - 1] if place else "", -1))
+            sides.add((tokens[place + 1] if place + 1 < len(tokens) else "", 1))
     return found
 
 
-_UNPLACED: Final = frozenset(
-    "a an the is are was were be do does did to of in on at by for and or from with".split()
-)
+_UNPLACED: Final = frozenset("is are was were be do does did to of in on at by for and or from with".split())
 
 PAIR_GUARDS: Final[dict[str, PairGuard]] = {
     "number": number_differs,
@@ -186,13 +231,14 @@ PAIR_GUARDS: Final[dict[str, PairGuard]] = {
     "tense": tense_differs,
     "question_word": question_word_differs,
     "swap": word_swapped,
+    "insertion": word_inserted,
     "name_added": name_added,
     "word_added": word_added,
     "word_order": order_differs,
 }
 ENGLISH_GUARDS: Final = frozenset({"negation", "antonym", "scope", "person", "tense", "question_word"})
 STRICT_GUARDS: Final = tuple(PAIR_GUARDS)
-DEFAULT_GUARDS: Final = STRICT_GUARDS[:12]
+DEFAULT_GUARDS: Final = STRICT_GUARDS[:13]
 
 
 def chosen_guards(guards: str | Iterable[str], *, english: bool = True) -> tuple[str, ...]:

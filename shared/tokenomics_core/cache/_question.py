@@ -56,7 +56,20 @@ _CONTRACTED: Final = {
 }
 _ENDINGS: Final = {"'ll": "will", "'re": "are", "'ve": "have", "'d": "would", "'m": "am", "'s": ""}
 _ASKING: Final = frozenset("who whom whose what which when where why how".split())
-_AFTER_HOW: Final = frozenset("much many long often far old big tall fast soon late".split())
+_AFTER_HOW: Final = frozenset(
+    "much many long often far old big tall fast soon late high deep wide heavy hot cold".split()
+)
+_JOINED: Final = {
+    "wi-fi": "wifi",
+    "e-mail": "email",
+    "e-mails": "emails",
+    "log-in": "login",
+    "sign-in": "signin",
+}
+_PHRASAL: Final = frozenset(
+    "turn turned turning switch switched log logged logging sign signed check checked put shut".split()
+)
+_PARTICLES: Final = frozenset({"on", "off", "in", "out", "up", "down"})
 _AMBIGUOUS_MONTHS: Final = frozenset({"may", "march", "sun", "fall", "second"})
 
 
@@ -125,7 +138,7 @@ def analyze(text: str) -> Question:
 
 
 def _read(part: str, tokens: list[str], numbers: set[str], units: set[str]) -> None:
-    low = part.lower()
+    low = _JOINED.get(part.lower(), part.lower())
     if any(letter.isdigit() for letter in low):
         _read_number(low, tokens, numbers, units)
         return
@@ -180,8 +193,17 @@ def _sort_out(
         elif token in SCOPE:
             scope.add(SCOPE[token])
         elif token not in STOP and token not in NEGATIONS:
-            content.append(token)
+            content.append(_with_particle(token, tokens[place + 1 : place + 6]))
     return frozenset(dates), frozenset(scope), content
+
+
+def _with_particle(token: str, after: list[str]) -> str:
+    """Join a verb with the particle that makes another verb of it: turn the light off."""
+    if token not in _PHRASAL:
+        return token
+    reach = after if token.startswith(("turn", "switch")) else after[:1]
+    particle = next((word for word in reach if word in _PARTICLES), "")
+    return f"{stem(token)}_{particle}" if particle else token
 
 
 def _is_month(token: str, place: int, tokens: list[str], raw: list[str]) -> bool:
@@ -216,5 +238,5 @@ def _asks(tokens: list[str]) -> str:
             return "why" if after == "come" else f"how {after}" if after in _AFTER_HOW else "how"
         if token == "what" and after in ("time", "date", "day", "year"):
             return "when"
-        return {"whom": "who", "whose": "who", "which": "what"}.get(token, token)
+        return {"whom": "who", "whose": "who"}.get(token, token)
     return ""
