@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
 from typing import Literal
 
 from tokenomics_core.budgets._alerts import AlertHandler
+from tokenomics_core.budgets._bookings import forget, record, share_used
 from tokenomics_core.budgets._call_flow import reserve_call
 from tokenomics_core.budgets._flow import Flow, granted_amounts, lease_in_us
 from tokenomics_core.budgets._limit import Limit
@@ -156,6 +158,7 @@ class Budgets:
         call: CallShape,
         attribution: Attribution | None = None,
         *,
+        prices: Ceiling | None = None,
         lease_s: float | None = None,
         sent: bool = False,
     ) -> Reservation:
@@ -163,25 +166,35 @@ class Budgets:
 
         Set `Reservation.max_output_tokens` on the request: only then is the amount a bound.
 
+        Args:
+            call: What is known of the call.
+            attribution: Who it is for; None takes the one in force here.
+            prices: What knows its dearest price; None takes the budgets' own.
+            lease_s: How long the hold stands; None takes the default.
+            sent: Whether the call is sent right away, which saves `mark_sent`.
+
         Raises:
             BudgetExceededError: Not even the least output fits.
             UnknownModelError: The model has no price and a limit that the call touches counts USD.
             ConfigurationError: Nothing bounds the answer.
         """
         lease_us = None if lease_s is None else lease_in_us(lease_s)
-        return drive(self.store, reserve_call(self._flow, self.prices, call, attribution, lease_us, sent))
+        known = self.prices if prices is None else prices
+        return drive(self.store, reserve_call(self._flow, known, call, attribution, lease_us, sent))
 
     async def areserve_call(
         self,
         call: CallShape,
         attribution: Attribution | None = None,
         *,
+        prices: Ceiling | None = None,
         lease_s: float | None = None,
         sent: bool = False,
     ) -> Reservation:
         """Do what `reserve_call` does."""
         lease_us = None if lease_s is None else lease_in_us(lease_s)
-        steps = reserve_call(self._flow, self.prices, call, attribution, lease_us, sent)
+        known = self.prices if prices is None else prices
+        steps = reserve_call(self._flow, known, call, attribution, lease_us, sent)
         return await drive_async(self.store, steps)
 
     def mark_sent(self, reservation: Reservation) -> None:
@@ -320,6 +333,75 @@ class Budgets:
     async def aleft(self, attribution: Attribution | None = None) -> Left:
         """Do what `left` does."""
         return await drive_async(self.store, self._flow.left(attribution))
+
+    def share_used(self, attribution: Attribution | None = None) -> float | None:
+        """Return how much of the tightest limit that a call touches is spent or set aside, cheaply.
+
+        0.8 is four fifths, more than 1 an overshoot, 0 no limit at all; limits that only downgrade do not
+        count. None where the store cannot be used and the budgets are open on failure.
+        """
+        return drive(self.store, share_used(self._flow, attribution))
+
+    async def ashare_used(self, attribution: Attribution | None = None) -> float | None:
+        """Do what `share_used` does."""
+        return await drive_async(self.store, share_used(self._flow, attribution))
+
+    def record(
+        self,
+        attribution: Attribution | None = None,
+        usd: Money | None = None,
+        tokens: int | None = None,
+        *,
+        calls: int = 0,
+        at: datetime | None = None,
+        bill_id: str | None = None,
+    ) -> Settlement:
+        """Book spend that was never reserved, such as a bill that comes later or a tool's fee.
+
+        It is booked above a limit too, and the next call is refused; a store that cannot be used is no error.
+
+        Args:
+            attribution: Who it was for; None takes the one in force here.
+            usd: What it cost.
+            tokens: What it used.
+            calls: As how many calls it counts.
+            at: When it was spent, which chooses the calendar window; None for now. A rolling window counts it
+                from now.
+            bill_id: The same bill a second time books nothing; None makes up an id.
+
+        Raises:
+            ConfigurationError: No amount is given or one is wrong.
+        """
+        return drive(self.store, record(self._flow, attribution, usd, tokens, calls, at, bill_id))
+
+    async def arecord(
+        self,
+        attribution: Attribution | None = None,
+        usd: Money | None = None,
+        tokens: int | None = None,
+        *,
+        calls: int = 0,
+        at: datetime | None = None,
+        bill_id: str | None = None,
+    ) -> Settlement:
+        """Do what `record` does."""
+        steps = record(self._flow, attribution, usd, tokens, calls, at, bill_id)
+        return await drive_async(self.store, steps)
+
+    def forget(self, *, user: str) -> int:
+        """Delete what is kept under the name of a user, and return how many accounts that were.
+
+        His limits start anew, and what was spent for him stays in those of his feature, project and of all. A
+        call of his that is still running opens his account again when it settles.
+
+        Raises:
+            StoreError: The store cannot be used; not everything was deleted.
+        """
+        return drive(self.store, forget(self._flow, user))
+
+    async def aforget(self, *, user: str) -> int:
+        """Do what `forget` does."""
+        return await drive_async(self.store, forget(self._flow, user))
 
     def flush(self) -> None:
         """Write what waits for the store.

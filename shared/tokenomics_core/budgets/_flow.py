@@ -56,7 +56,7 @@ class Flow:
         self.lease_us = lease_us
         self.allow_unknown = allow_unknown
         self._allow_unattributed = allow_unattributed
-        self._on_alert, self._is_open, self._lapses, self._new_id = on_alert, is_open, lapses, new_id
+        self._on_alert, self.is_open, self._lapses, self.new_id = on_alert, is_open, lapses, new_id
         self._claimed: set[tuple[str, str]] = set()
         self._given_owner, self._own_name, self._own_pid = owner, "", -1
 
@@ -88,7 +88,7 @@ class Flow:
             whole(calls, "calls"),
         )
         lease_us = self.lease_us if lease_us is None else lease_us
-        hold_id, now_us = self._new_id(), self.store.now_us()
+        hold_id, now_us = self.new_id(), self.store.now_us()
         asked: set[int] = set()
         for _ in range(_TRIES + len(self.limits.limits)):
             touched = self.limits.touched(who, now_us)
@@ -98,9 +98,9 @@ class Flow:
             if not touched.accounts:
                 return Reservation(hold, who, now_us, now_us + lease_us, tier, max_output_tokens)
             try:
-                reply = yield from self._taken("reserve", hold, touched.checks, lease_us, sent)
+                reply = yield from self.taken("reserve", hold, touched.checks, lease_us, sent)
             except StoreError:
-                if not self._is_open:
+                if not self.is_open:
                     raise
                 self.watch.count(unguarded_calls=1)
                 return Reservation(
@@ -118,7 +118,7 @@ class Flow:
                 raise rule.error(place.key, reply.granted, reply.committed, amounts[rule.unit_index])
         raise StoreError(repr(self.store), "its clock does not stand still; nothing was set aside")
 
-    def _taken(self, name: str, *arguments: Any) -> Steps[Any]:
+    def taken(self, name: str, *arguments: Any) -> Steps[Any]:
         """Take a step of the store, after those that wait for it, and note whether it could."""
         try:
             if self.pending:
@@ -127,7 +127,7 @@ class Flow:
         except InterruptedStepError:
             raise  # the store is well
         except StoreError as error:
-            self.watch.failed(error, is_open=self._is_open)
+            self.watch.failed(error, is_open=self.is_open)
             raise
         if self.watch.is_down:
             self.watch.worked()
@@ -173,9 +173,13 @@ class Flow:
                 requested=rule.shown(amounts[rule.unit_index]),
                 resets_at=from_us(place.account.end_us) if place.account.end_us else None,
             )
-            more = yield "call", (rule.action, refusal)
+            try:
+                more = yield "call", (rule.action, refusal)
+            except Exception:
+                self.watch.count(action_failures=1)
+                raise  # it may mean to: an agent's interrupt is an exception too
             if more is not None and more is not False:
-                yield from self._taken("grant", place.account, granted_amounts(**{rule.unit: more}))
+                yield from self.taken("grant", place.account, granted_amounts(**{rule.unit: more}))
                 return True
         yield from self._tell(due_by_refusal(rule, place, reply.granted, reply.committed, reply.now_us))
         return False
@@ -186,11 +190,11 @@ class Flow:
         if not hold.accounts or not reservation.guarded:
             return
         try:
-            state = yield from self._taken("mark_sent", hold)
+            state = yield from self.taken("mark_sent", hold)
             if state == "lapsed":
                 yield from self._take_up_again(reservation)
         except StoreError:
-            if not self._is_open:
+            if not self.is_open:
                 raise
             return
         if state == "done":
@@ -201,7 +205,7 @@ class Flow:
         touched = self.limits.touched(reservation.attribution, reservation.at_us)
         checks = touched.checks if touched.accounts == hold.accounts else ()
         lease_us = reservation.expires_us - reservation.at_us
-        reply = yield from self._taken("reserve", hold, checks, lease_us, True)
+        reply = yield from self.taken("reserve", hold, checks, lease_us, True)
         if isinstance(reply, Granted):
             return
         index = reply.check if isinstance(reply, Refused) else 0
@@ -215,7 +219,7 @@ class Flow:
             return True
         try:
             lease_us = self.lease_us if lease_us is None else lease_us
-            state = yield from self._taken("renew", reservation.hold, lease_us)
+            state = yield from self.taken("renew", reservation.hold, lease_us)
         except StoreError:
             return False
         return bool(state == "ok")
@@ -234,7 +238,7 @@ class Flow:
         if not hold.accounts:
             return self._settlement(reservation, spent)
         try:
-            reply = yield from self._taken("settle", hold, spent)
+            reply = yield from self.taken("settle", hold, spent)
         except StoreError:
             self.pending.append(("settle", (hold, spent)))
             return self._settlement(reservation, spent, recorded=False)
@@ -279,7 +283,7 @@ class Flow:
         if not hold.accounts or not reservation.guarded:
             return
         try:
-            yield from self._taken("release", hold)
+            yield from self.taken("release", hold)
         except StoreError:
             self.pending.append(("release", (hold,)))
 
@@ -307,14 +311,14 @@ class Flow:
             raise ConfigurationError(
                 f"window must be one of {names}, as {scope!r} has them, not {window!r}; nothing was granted"
             )
-        yield from self._taken("grant", accounts[0], more)
+        yield from self.taken("grant", accounts[0], more)
 
     def status(
         self, scope: str | tuple[str, ...], key: str | tuple[str, ...], tags: Mapping[str, str]
     ) -> Steps[BudgetStatus]:
         """Read what stands on a scope."""
         touched = self._touched_by(scope, key, tags)
-        now_us, states = yield from self._taken("read", touched.accounts)
+        now_us, states = yield from self.taken("read", touched.accounts)
         names = (scope,) if isinstance(scope, str) else tuple(scope)
         keys = (key,) if isinstance(key, str) else tuple(key)
         return status_of("+".join(names), "/".join(keys), touched, states, now_us)
@@ -327,12 +331,12 @@ class Flow:
         if not touched.accounts:
             return left_of(touched, ())
         try:
-            _, states = yield from self._taken("read", touched.accounts)
+            _, sums = yield from self.taken("sums", touched.accounts)
         except StoreError:
-            if not self._is_open:
+            if not self.is_open:
                 raise
             return left_of(touched._replace(checks=(), rules=(), places=()), ())
-        return left_of(touched, states)
+        return left_of(touched, sums)
 
     def _touched_by(
         self, scope: str | tuple[str, ...], key: str | tuple[str, ...], tags: Mapping[str, str]
@@ -367,6 +371,11 @@ class Flow:
                 _log.warning(
                     "alert %s of %s %r failed", due.name, due.alert.scope, due.alert.key, exc_info=True
                 )
+
+    def forget_names(self) -> None:
+        """Drop the names of users and others that are kept to answer faster."""
+        self._claimed.clear()
+        self.limits.forget_names()
 
     def _remember_claim(self, known: tuple[str, str]) -> None:
         if len(self._claimed) >= _CLAIMS_KNOWN:

@@ -8,6 +8,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 
+from tokenomics_core.budgets._account_id import belongs_to
 from tokenomics_core.budgets._store import (
     Account,
     AccountState,
@@ -188,6 +189,15 @@ class MemoryBudgetStore:
                 found.append(Sums() if tally is None else tally.sums())
             return now, tuple(found)
 
+    def forget(self, user: str) -> int:
+        """Delete every account that counts what a user spends, and return how many there were."""
+        with self._locked():
+            found = [account for account in self._tallies if belongs_to(account, "user", user)]
+            for account in found:
+                del self._tallies[account]
+                self._claims.pop(account, None)
+            return len(found)
+
     async def areserve(
         self, hold: Hold, checks: Sequence[Check], lease_us: int, sent: bool
     ) -> Granted | Refused | Stale:
@@ -226,6 +236,10 @@ class MemoryBudgetStore:
         """Do what `sums` does."""
         return self.sums(accounts)
 
+    async def aforget(self, user: str) -> int:
+        """Do what `forget` does."""
+        return self.forget(user)
+
     def _locked(self) -> Turn:
         if os.getpid() != self._pid:
             raise ConfigurationError(
@@ -256,7 +270,9 @@ class MemoryBudgetStore:
     def _forget_ended(self, now_us: int) -> None:
         while self._endings and self._endings[0][0] <= now_us:
             _, account_id = heapq.heappop(self._endings)
-            tally = self._tallies[account_id]
+            tally = self._tallies.get(account_id)
+            if tally is None:
+                continue  # it was forgotten before its time
             if not tally.account.end_us:
                 due_us = tally.touched_us + self._keep_idle(tally.account)
                 if due_us > now_us:

@@ -26,6 +26,7 @@ class BudgetCounters:
         overshoot_usd: By how much in all.
         late_settlements: Settlements of what had been freed before.
         alert_failures: Alert handlers that failed.
+        action_failures: Actions at a limit that raised; the call was not sent, its caller got the error.
     """
 
     store_failures: int = 0
@@ -35,6 +36,7 @@ class BudgetCounters:
     overshoot_usd: Decimal = Decimal(0)
     late_settlements: int = 0
     alert_failures: int = 0
+    action_failures: int = 0
 
 
 class Watch:

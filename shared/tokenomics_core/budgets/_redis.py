@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from struct import Struct
 from time import time
 from typing import Any, TypeVar
 
 from tokenomics_core.budgets import _redis_scripts as scripts
+from tokenomics_core.budgets._account_id import belongs_to
 from tokenomics_core.budgets._memory import KEEP_ENDED_US, KEEP_IDLE_S, REMEMBER_S
 from tokenomics_core.budgets._redis_link import AsyncLinks, Call, Script, Where, link_to, redis_errors
 from tokenomics_core.budgets._redis_replies import read_end, read_reserve, read_state, read_states, read_sums
@@ -29,6 +31,7 @@ from tokenomics_core.errors import ConfigurationError, StoreError
 __all__ = ["RedisBudgetStore"]
 
 _KNOWN = 8192
+_PAGE = 1000
 _NEVER_US = 2**52
 _KEEP_ENDED_MS = KEEP_ENDED_US // 1000
 _SERVERS_TIME = -1
@@ -179,6 +182,38 @@ class RedisBudgetStore:
         """Do what `sums` does."""
         return read_sums(await self._arun(self._ask(_SUMS, accounts)))
 
+    def forget(self, user: str) -> int:
+        """Delete every account that counts what a user spends, and return how many there were.
+
+        It looks through all keys of the server, which is slow where there are millions.
+        """
+        self._known.clear()
+        client, n_deleted = self._link.client, 0
+        try:
+            for key in client.scan_iter(self._pattern(), _PAGE):
+                n_deleted += client.unlink(key) if self._is_of(key, user) else 0
+        except redis_errors as error:
+            raise self._store_error(error, "not everything was forgotten") from error
+        return n_deleted
+
+    async def aforget(self, user: str) -> int:
+        """Do what `forget` does."""
+        self._known.clear()
+        n_deleted = 0
+        try:
+            client = await self._async_links.client()
+            async for key in client.scan_iter(self._pattern(), _PAGE):
+                n_deleted += await client.unlink(key) if self._is_of(key, user) else 0
+        except redis_errors as error:
+            raise self._store_error(error, "not everything was forgotten") from error
+        return n_deleted
+
+    def _pattern(self) -> str:
+        return re.sub(r"([][*?\\])", r"\\\1", f"{self._prefix}:account:") + "*"
+
+    def _is_of(self, key: bytes, user: str) -> bool:
+        return belongs_to(key[len(f"{self._prefix}:account:".encode()) :].decode(), "user", user)
+
     def _reserve(self, hold: Hold, checks: Sequence[Check], lease_us: int, sent: bool) -> Call:
         where = self._where(hold.accounts)
         known, plan = where.plan  # one reference: another thread sees the old pair or the new one
@@ -264,8 +299,8 @@ class RedisBudgetStore:
         except redis_errors as error:
             raise self._store_error(error) from error
 
-    def _store_error(self, error: Exception) -> StoreError:
-        return StoreError(self._name, f"{str(error) or type(error).__name__}; the step was not taken")
+    def _store_error(self, error: Exception, result: str = "the step was not taken") -> StoreError:
+        return StoreError(self._name, f"{str(error) or type(error).__name__}; {result}")
 
 
 def _ending(reply: Settled) -> HoldState:

@@ -196,14 +196,18 @@ class AsyncLinks:
 
     async def run(self, call: Call) -> Any:
         """Take a step."""
-        client = self._client()
-        if self._cluster and client.get_default_node() is None:
-            await client.initialize()  # before that, redis-py asks any node and is sent elsewhere
-        command = client.execute_command
+        command = (await self.client()).execute_command
         try:
             return await command(*call.words("EVALSHA"))
         except redis.exceptions.NoScriptError:
             return await command(*call.words("EVAL"))
+
+    async def client(self) -> Any:  # redis-py's own client, whose type differs between server and cluster
+        """Return redis-py's client of this event loop."""
+        client = self._client()
+        if self._cluster and client.get_default_node() is None:
+            await client.initialize()  # before that, redis-py asks any node and is sent elsewhere
+        return client
 
     async def aclose(self) -> None:
         """Close the connections that this event loop opened."""

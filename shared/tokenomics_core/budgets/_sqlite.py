@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from tokenomics_core.budgets._account_id import belongs_to
 from tokenomics_core.budgets._memory import KEEP_ENDED_US, KEEP_IDLE_S, REMEMBER_S
-from tokenomics_core.budgets._sqlite_tally import SQLiteTally, create_schema, forget_ended
+from tokenomics_core.budgets._sqlite_tally import SQLiteTally, create_schema, delete_accounts, forget_ended
 from tokenomics_core.budgets._store import (
     Account,
     AccountState,
@@ -199,6 +200,21 @@ class SQLiteBudgetStore:
             now = self.now_us()
             return now, tuple(SQLiteTally(db, account, now).sums() for account in accounts)
 
+    def forget(self, user: str) -> int:
+        """Delete every account that counts what a user spends, and return how many there were.
+
+        What stood in the file is overwritten and the log beside it is emptied, unless another process is just
+        reading it: then its next checkpoint does that.
+        """
+        with self._transaction() as db:
+            rows = db.execute("SELECT id FROM accounts").fetchall()
+            found = [row for row in rows if belongs_to(row[0], "user", user)]
+            delete_accounts(db, found)
+        with self._turn:
+            if self._connection is not None:
+                self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        return len(found)
+
     async def areserve(
         self, hold: Hold, checks: Sequence[Check], lease_us: int, sent: bool
     ) -> Granted | Refused | Stale:
@@ -236,6 +252,10 @@ class SQLiteBudgetStore:
     async def asums(self, accounts: Sequence[Account]) -> tuple[int, tuple[Sums, ...]]:
         """Do what `sums` does, in a worker thread."""
         return await asyncio.to_thread(self.sums, accounts)
+
+    async def aforget(self, user: str) -> int:
+        """Do what `forget` does, in a worker thread."""
+        return await asyncio.to_thread(self.forget, user)
 
     def _save(self, tally: SQLiteTally, now_us: int) -> None:
         account = tally.account

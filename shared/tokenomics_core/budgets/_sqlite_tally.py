@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sqlite3
 import time
+from collections.abc import Sequence
 
 from tokenomics_core.budgets._store import Account, AccountState, Amounts, OpenHold, Sums
 from tokenomics_core.budgets._tally import NEVER_US, Tally, lapse_us, leaves_us
 from tokenomics_core.errors import StoreError
 
-__all__ = ["SQLiteTally", "create_schema", "forget_ended"]
+__all__ = ["SQLiteTally", "create_schema", "delete_accounts", "forget_ended"]
 
 _VERSION = 1
 _SCHEMA = """
@@ -186,6 +187,7 @@ def create_schema(db: sqlite3.Connection, store: str, patience_s: float) -> None
         raise StoreError(store, f"has schema version {version}, later than {_VERSION}; it was not opened")
     _log_ahead(db, patience_s)
     db.execute("PRAGMA synchronous = NORMAL")
+    db.execute("PRAGMA secure_delete = ON")  # names of users are in these rows
     if version == _VERSION:
         return
     db.execute("BEGIN IMMEDIATE")
@@ -212,8 +214,12 @@ def _log_ahead(db: sqlite3.Connection, patience_s: float) -> None:
 
 def forget_ended(db: sqlite3.Connection, now_us: int, settled_before_us: int) -> None:
     """Delete accounts that nobody asks for any more, and what belongs to them."""
-    ended = [(row[0],) for row in db.execute("SELECT id FROM accounts WHERE keep_until_us <= ?", (now_us,))]
-    for table in ("holds", "buckets", "claims"):
-        db.executemany(f"DELETE FROM {table} WHERE account = ?", ended)  # noqa: S608 - a literal above
-    db.executemany("DELETE FROM accounts WHERE id = ?", ended)
+    delete_accounts(db, db.execute("SELECT id FROM accounts WHERE keep_until_us <= ?", (now_us,)).fetchall())
     db.execute("DELETE FROM endings WHERE at_us <= ?", (settled_before_us,))
+
+
+def delete_accounts(db: sqlite3.Connection, ids: Sequence[tuple[str]]) -> None:
+    """Delete accounts, given as rows of their ids, and what belongs to them."""
+    for table in ("holds", "buckets", "claims"):
+        db.executemany(f"DELETE FROM {table} WHERE account = ?", ids)  # noqa: S608 - a literal above
+    db.executemany("DELETE FROM accounts WHERE id = ?", ids)

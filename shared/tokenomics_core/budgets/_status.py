@@ -10,7 +10,7 @@ from typing import Any
 
 from tokenomics_core.budgets._limit import Unit
 from tokenomics_core.budgets._money import from_nano
-from tokenomics_core.budgets._store import Account, AccountState, OpenHold
+from tokenomics_core.budgets._store import Account, AccountState, OpenHold, Sums
 from tokenomics_core.budgets._touched import Rule, Touched
 from tokenomics_core.budgets._window import from_us
 
@@ -147,7 +147,7 @@ class Left:
     downgrade_to: str | None = None
 
 
-def left_of(touched: Touched, states: Sequence[AccountState]) -> Left:
+def left_of(touched: Touched, sums: Sequence[Sums]) -> Left:
     """Take the tightest of all hard limits."""
     least: dict[str, int] = {}
     tier = None
@@ -155,7 +155,7 @@ def left_of(touched: Touched, states: Sequence[AccountState]) -> Left:
         if rule.downgrade_to is None:
             least[rule.unit] = min(least.get(rule.unit, rule.amount), rule.amount)
     for check, rule in zip(touched.checks, touched.rules, strict=True):
-        room = _room(rule, states[check.account])
+        room = _room(rule, sums[check.account])
         if rule.downgrade_to is None:
             least[rule.unit] = max(0, min(least.get(rule.unit, room), room))
         elif room <= 0:
@@ -204,7 +204,7 @@ def status_of(
     )
 
 
-def _room(rule: Rule, state: AccountState) -> int:
+def _room(rule: Rule, state: AccountState | Sums) -> int:
     unit = rule.unit_index
     return rule.amount + state.granted[unit] - state.committed(unit)
 

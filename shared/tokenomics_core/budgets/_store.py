@@ -227,6 +227,9 @@ class BudgetStore(Protocol):
     def sums(self, accounts: Sequence[Account]) -> tuple[int, tuple[Sums, ...]]:
         """Return the store's time and the sums of each account."""
 
+    def forget(self, user: str) -> int:
+        """Delete every account that counts what a user spends, and return how many there were."""
+
     async def areserve(
         self, hold: Hold, checks: Sequence[Check], lease_us: int, sent: bool
     ) -> Granted | Refused | Stale:
@@ -255,3 +258,6 @@ class BudgetStore(Protocol):
 
     async def asums(self, accounts: Sequence[Account]) -> tuple[int, tuple[Sums, ...]]:
         """Do what `sums` does."""
+
+    async def aforget(self, user: str) -> int:
+        """Do what `forget` does."""

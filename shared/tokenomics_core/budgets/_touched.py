@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from typing import NamedTuple
 
+from tokenomics_core.budgets._account_id import account_id
 from tokenomics_core.budgets._limit import ALL, REQUEST, UNITS, Limit, Unit
 from tokenomics_core.budgets._money import from_nano
 from tokenomics_core.budgets._store import Account, Amounts, Check
@@ -86,11 +87,8 @@ class Where:
     def _account(self, values: tuple[str, ...], now_us: int) -> Account:
         window = self.window
         start, end = window.span_us(now_us)
-        # The length before each value keeps "a/b" of one scope apart from "a" and "b" of two.
-        named = "".join(f"{len(value)}:{value}" for value in values)
-        names = "+".join(f"{len(name)}:{name}" for name in self.account_names)
         return Account(
-            f"{window.id}|{names}|{named}|{start // 1_000_000}",
+            account_id(window.id, self.account_names, values, start),
             start,
             end,
             window.length_us,
@@ -146,6 +144,10 @@ class LimitSet:
     def units(self) -> frozenset[Unit]:
         """The units that any limit counts in."""
         return frozenset(rule.unit for slot in self.slots for rule in slot)
+
+    def forget_names(self) -> None:
+        """Drop the names of users and others that are kept to answer faster."""
+        self._cache.clear()
 
     def touched(self, attribution: Attribution, now_us: int) -> Touched:
         """Return what a call is checked against at a time of the store."""

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from tokenomics_core.errors import ConfigurationError
 
-__all__ = ["ROLLING_BUCKETS", "Window", "from_us"]
+__all__ = ["ROLLING_BUCKETS", "Window", "from_us", "to_us"]
 
 ROLLING_BUCKETS = 60
 """A rolling window is counted in so many steps: spend leaves it at most 1/60 of it late, never early."""
@@ -96,6 +96,13 @@ class Window:
 def from_us(at_us: int) -> datetime:
     """Return microseconds since 1970 as an instant in UTC, exactly."""
     return _EPOCH + timedelta(microseconds=at_us)
+
+
+def to_us(at: datetime) -> int:
+    """Return an instant as microseconds since 1970."""
+    if at.tzinfo is None:
+        raise ConfigurationError(f"at must have a time zone, not {at!r}; nothing was booked")
+    return (at - _EPOCH) // _MICROSECOND
 
 
 def _zone_named(name: str) -> tzinfo:

@@ -15,6 +15,7 @@ from tokenomics_core.budgets._store import (
     Hold,
     Refused,
     Stale,
+    Sums,
 )
 
 SECOND_US = 1_000_000
@@ -294,6 +295,60 @@ def test_a_name_is_claimed_once_per_account(store):
 
 def test_reading_what_was_never_used_finds_nothing(store):
     assert state(store) == AccountState()
+    assert store.sums([TOTAL])[1] == (Sums(),)
+
+
+def test_sums_say_what_the_states_add_up_to(store, clock):
+    store.reserve(hold("a", 30, TOTAL, ROLLING), [], LEASE_US, True)
+    store.settle(hold("a", 30, TOTAL, ROLLING), Amounts(7 * CENT, 9, 1))
+    store.reserve(hold("b", 20, TOTAL, ROLLING), [], LEASE_US, True)
+    clock.pass_s(61)
+    store.reserve(hold("c", 10, TOTAL, OTHER), [], LEASE_US, False)
+    store.grant(TOTAL, Amounts(50 * CENT, 0, 2))
+    accounts = [TOTAL, OTHER, ROLLING]
+    now_us, sums = store.sums(accounts)
+    assert (now_us, len(sums)) == (int(clock() * 1e6), 3)
+    for found, whole in zip(sums, store.read(accounts)[1], strict=True):
+        assert (found.spent, found.granted) == (whole.spent, whole.granted)
+        assert [found.committed(unit) for unit in range(3)] == [whole.committed(unit) for unit in range(3)]
+
+
+def test_sums_leave_out_what_has_lapsed(store, clock):
+    store.reserve(hold("a", 30), [], LEASE_US, False)
+    clock.pass_s(60)
+    assert store.sums([TOTAL])[1] == (Sums(),)
+
+
+TWO = Account("day UTC|7:feature+4:user|4:chat3:ada|1763683200", 1, 2**52)
+TRICKY = [
+    Account("total|4:user|7:3:ada|x|0"),
+    Account("total|4:user|4:adam|0"),
+    Account("total|7:project|3:ada|0"),
+    Account("total|3:all||0"),
+    Account("total|7:project+4:user|8:4:user|ad3:bob|0"),
+]
+
+
+def test_a_user_is_forgotten_alone_or_combined_and_nobody_else_is(store):
+    mine, others = [TOTAL, ROLLING, TWO], [OTHER, *TRICKY]
+    held = hold("a", 1, *mine, *others)
+    store.reserve(held, [], LEASE_US, True)
+    store.settle(hold("b", 1, *mine, *others), Amounts(CENT, 1, 1))
+    assert store.claim(TOTAL, "usd:0.8")
+    assert store.forget("ada") == 3
+    assert [state(store, account) for account in mine] == [AccountState()] * 3
+    assert [state(store, account).committed(0) for account in others] == [2 * CENT] * 6
+    assert store.claim(TOTAL, "usd:0.8")  # not even what was told of him
+    assert store.forget("nobody") == 0
+    assert store.settle(held, Amounts(CENT, 1, 1)).late  # money all the same
+    assert spent_cents(store) == 1
+
+
+def test_a_store_tidies_up_after_a_user_was_forgotten(store, clock):
+    store.reserve(hold("a", 1, today(clock)), [], LEASE_US, True)
+    assert store.forget("ada") == 1
+    clock.pass_s(40 * 86_400)
+    assert isinstance(store.reserve(hold("b", 1, today(clock)), [], LEASE_US, True), Granted)
 
 
 async def test_async_methods_do_what_the_sync_ones_do(store):
@@ -308,6 +363,9 @@ async def test_async_methods_do_what_the_sync_ones_do(store):
     _, (found,) = await store.aread([TOTAL])
     assert found == state(store)
     assert found[:4] == (Amounts(7 * CENT, 9, 1), Amounts(), Amounts(), Amounts(1, 2, 3))
+    assert await store.asums([TOTAL]) == store.sums([TOTAL])
+    assert await store.aforget("ada") == 1
+    assert (await store.asums([TOTAL]))[1] == (Sums(),)
     await _close(store)
 
 
