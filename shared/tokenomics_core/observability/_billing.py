@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from itertools import takewhile
 from typing import TYPE_CHECKING
+
+from tokenomics_core.errors import TokenomicsError
 
 if TYPE_CHECKING:
     from tokenomics_core.types import Outcome
@@ -42,11 +45,12 @@ def was_sent(error: BaseException) -> bool:
 
     A refusal (an HTTP status of 400 or more), a connection that never stood and an error raised before
     sending cost nothing. A call that was cancelled, that timed out or whose connection broke afterwards was
-    received and its input is charged.
+    received and its input is charged. An error of our own, such as a budget whose store timed out, is raised
+    before sending, whatever led to it.
     """
     if isinstance(error, _STOPPED):
         return True
-    chain = list(_causes(error))
+    chain = list(takewhile(lambda item: not isinstance(item, TokenomicsError), _causes(error)))
     if any(_status_of(item) >= 400 for item in chain):
         return False
     names = {kind.__name__ for item in chain for kind in type(item).__mro__}

@@ -7,6 +7,7 @@ import httpx
 import openai
 import pytest
 
+from tokenomics_core.errors import BudgetExceededError, StoreError
 from tokenomics_core.observability._billing import outcome_of, was_sent
 
 REQUEST = httpx.Request("POST", "http://127.0.0.1/v1")
@@ -52,6 +53,22 @@ def test_a_call_that_a_provider_received_is_billed(error):
 @pytest.mark.parametrize("error", NEVER_SENT.values(), ids=NEVER_SENT)
 def test_a_call_that_was_refused_or_never_sent_is_not(error):
     assert not was_sent(error)
+
+
+def _caused(error: Exception, cause: Exception) -> Exception:
+    error.__cause__ = cause
+    return error
+
+
+def test_an_error_of_our_own_is_raised_before_sending_whatever_led_to_it():
+    store_timed_out = _caused(StoreError("store", "timed out"), TimeoutError())
+    assert not was_sent(store_timed_out)
+    assert not was_sent(_caused(RuntimeError("wrapped by a framework"), store_timed_out))
+
+
+def test_a_call_that_timed_out_after_another_was_refused_is_billed():
+    refused = BudgetExceededError("user", "ada", "day", "usd", 1, 1, 1, "limit")
+    assert was_sent(_caused(TimeoutError(), refused))
 
 
 def test_a_chain_of_causes_that_bites_its_tail_ends():
