@@ -72,14 +72,15 @@ class Attribution:
         """Return this attribution with a run, unless it names one itself."""
         if self.run is not None:
             return self
-        return Attribution(
-            user=self.user,
-            feature=self.feature,
-            project=self.project,
-            conversation=self.conversation,
-            run=run,
-            tags=self.tags,
-        )
+        # Asked for every call that is tracked, and everything but the run has been checked already.
+        inner = _new(Attribution)
+        _set_user(inner, self.user)
+        _set_feature(inner, self.feature)
+        _set_project(inner, self.project)
+        _set_conversation(inner, self.conversation)
+        _set_run(inner, run)
+        _set_tags(inner, self.tags)
+        return inner
 
     def get(self, dimension: str) -> str | None:
         """Return a named dimension's value, or the tag of that name."""
@@ -98,6 +99,10 @@ class Attribution:
         return out
 
 
+_new = object.__new__
+_set_user, _set_feature, _set_project, _set_conversation, _set_run, _set_tags = (
+    Attribution.__dict__[name].__set__ for name in (*_DIMENSIONS, "tags")
+)
 _NOBODY = Attribution()
 _current: ContextVar[Attribution] = ContextVar("tokenomics_attribution", default=_NOBODY)
 
