@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import inspect
 import json
 import math
 from collections.abc import Mapping
@@ -11,7 +10,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import fields, is_dataclass
 from decimal import Decimal
 from enum import Enum
-from typing import Any
+from typing import Any, get_type_hints
 
 from tokenomics_core.errors import ConfigurationError
 
@@ -44,23 +43,33 @@ def schema_of(value: Any) -> Any:
         if callable(described):
             value = described()
         elif annotations := _annotations(value):
-            return {name: _type_of(kind) for name, kind in annotations.items()}
+            return _fields(value, annotations)
     if isinstance(value, Mapping):
         return {key: item for key, item in value.items() if key != "title"}
     return value
 
 
+def _fields(kind: type, annotations: Mapping[str, Any]) -> dict[str, Any]:
+    try:
+        return {name: _type_of(type_) for name, type_ in annotations.items()}
+    except RecursionError as error:
+        raise ConfigurationError(
+            f"the fields of {kind.__qualname__} contain themselves; no partition was made"
+        ) from error
+
+
 def _annotations(kind: type) -> dict[str, Any]:
-    merged: dict[str, Any] = {}
-    for base in reversed(kind.__mro__):
-        merged |= inspect.get_annotations(base)
-    return merged
+    """Return the fields of a class with their types, those of nested classes by their content."""
+    try:
+        return get_type_hints(kind, include_extras=True)
+    except (NameError, TypeError) as error:
+        raise ConfigurationError(
+            f"the fields of {kind.__qualname__} cannot be read: {error}; no partition was made"
+        ) from error
 
 
 def _type_of(kind: Any) -> Any:
     """Write the type of a field; a nested class by its content."""
-    if isinstance(kind, str):
-        return kind
     if isinstance(kind, type) and kind.__module__ != "builtins" and not hasattr(kind, "__args__"):
         described = schema_of(kind)
         return described if isinstance(described, Mapping) else f"{kind.__module__}.{kind.__qualname__}"

@@ -14,7 +14,7 @@ REFUSALS: Final[dict[str, str]] = {
     r"|i (?:can(?:no|')?t|can not|am unable to|'m unable to|am not able to|won't|will not|must decline to|"
     r"decline to) (?:help|assist|answer|provide|discuss|share|comply|fulfil|fulfill|do that|comment|create|"
     r"generate|write|engage|continue|support|participate|respond)\b"
-    r"|as an ai(?: language model| assistant)?,? i (?:can|do|am|have)\b"
+    r"|as an ai(?: language model| assistant)?,? i (?:can(?:no|')?t|can|don't|do|am|haven't|have)\b"
     r"|i(?:'m| am) not (?:comfortable|able|allowed|permitted)\b"
     r"|i (?:do not|don't) (?:know|have (?:access|(?:enough |any |that |the |this )*information))\b",
     "de": r"(?:es tut mir leid|tut mir leid|leider|entschuldigung)\b[^.!?\n]{0,60}?"
