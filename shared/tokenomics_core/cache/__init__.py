@@ -1,6 +1,7 @@
 """Answer repeated questions from what was paid for already, and never wrongly by accident."""
 
 from tokenomics_core.cache._answers import AnswerComparer
+from tokenomics_core.cache._bounded import BoundedError
 from tokenomics_core.cache._cache import ResponseCache
 from tokenomics_core.cache._entry import CacheEntry, Neighbour, Selector, StoreSize
 from tokenomics_core.cache._fixed import FixedThreshold
@@ -14,6 +15,7 @@ from tokenomics_core.cache._verifier import Verifier
 __all__ = [
     "Answer",
     "AnswerComparer",
+    "BoundedError",
     "CacheEntry",
     "CachePolicy",
     "CacheStats",

@@ -1,0 +1,286 @@
+"""A cache policy that keeps the share of wrong answers under a bound, and learns how from what is paid for anyway."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from tokenomics_core.cache._background import Background
+from tokenomics_core.cache._experience import BINS, Experience, bin_of, refit
+from tokenomics_core.cache._features import background_of
+from tokenomics_core.cache._pair_guards import PAIR_GUARDS, chosen_guards, objection
+from tokenomics_core.cache._protocols import Decision, PolicyReport
+from tokenomics_core.cache._verifier import Verifier
+from tokenomics_core.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from tokenomics_core.cache._entry import Neighbour
+    from tokenomics_core.cache._pair import Pair
+
+__all__ = ["BoundedError"]
+
+_RECALIBRATE_EVERY: Final = 20
+_SHARPNESS: Final = 12.0
+_SOFT: Final = frozenset({"order", "scope", "person", "tense", "question_word", "swap", "insertion"})
+_CLUE_GUARDS: Final = (
+    "swap",
+    "insertion",
+    "scope",
+    "order",
+    "tense",
+    "question_word",
+    "negation",
+    "word_order",
+)
+
+
+class BoundedError:
+    """Serves as much as it can while wrong answers stay under a share of all requests.
+
+    It begins with the verifier's probability and a threshold that kept the bound on other questions. Every miss whose
+    fresh answer is compared with the nearest one's teaches it what is right in this namespace; of what it would serve
+    it asks anew for a share, so that it also learns of its own mistakes. From the outcomes it keeps the lowest
+    threshold at which an upper confidence bound of the wrong answers among all requests stays under `max_error`.
+    What is promised and what is not: `docs/cache_policies.md`.
+
+    Args:
+        max_error: Greatest share of wrong answers among all requests, exact hits included, in (0, 1).
+        confidence: Of the bound at each choice of the threshold, in (0.5, 1).
+        explore: Share of would-be hits that are asked anew to learn from, in [0, 0.5].
+        seed: Of the choice which ones.
+        guards: `default`, `strict`, `none`, or names of guards. Those about numbers, units, dates, names, negation
+            and antonyms always hold; the others are released in a namespace once outcomes show that they object in vain.
+        english: Whether the guards that know English words are on.
+        verifier: Another verifier than the one that is shipped.
+        compare: With how many groups' answers a fresh answer is to be compared, so that equal ones share a group.
+
+    Raises:
+        ConfigurationError: A setting is out of its range, or there is no such guard.
+    """
+
+    def __init__(
+        self,
+        max_error: float = 0.02,
+        confidence: float = 0.95,
+        *,
+        explore: float = 0.02,
+        seed: int = 0,
+        guards: str | Iterable[str] = "default",
+        english: bool = True,
+        verifier: Verifier | None = None,
+        compare: int = 3,
+    ) -> None:
+        for name, value, low, high in (
+            ("max_error", max_error, 0.0, 1.0),
+            ("confidence", confidence, 0.5, 1.0),
+            ("explore", explore, -1e-9, 0.5),
+        ):
+            if not low < value < high:
+                limits = f"between {max(low, 0.0)} and {high}"
+                raise ConfigurationError(f"{name} must be {limits}, not {value}; no policy was made")
+        if compare < 1:
+            raise ConfigurationError(f"compare must be 1 or more, not {compare}; no policy was made")
+        self.max_error, self.confidence, self.explore, self.seed = max_error, confidence, explore, seed
+        self.guards = chosen_guards(guards, english=english)
+        self._verifier = verifier or Verifier()
+        self._compare = compare
+        self._start = min(bin_of(self._verifier.threshold(max_error)) + 1, BINS - 1)
+        self._kept: dict[str, _Namespace] = {}
+        self._lock = threading.Lock()
+
+    @property
+    def name(self) -> str:
+        """Name and version; learned state of another one is not restored."""
+        return f"bounded-error/1 max_error={self.max_error:g} verifier/{self._verifier.version}"
+
+    def decide(self, namespace: str, question: str, neighbours: Sequence[Neighbour]) -> Decision:
+        """Decide on the neighbours, the nearest first."""
+        with self._lock:
+            kept = self._namespace(namespace)
+            background = kept.background.take(neighbours)
+            if not neighbours:
+                kept.experience.count(None)
+                return Decision(
+                    serve=False, reason="nothing_near", threshold=_least(kept.experience.threshold)
+                )
+        judged = self._verifier.judge(question, neighbours, background=background)
+        clues = _clues(judged.pair, judged.probability, neighbours, background or self._verifier.background)
+        with self._lock:
+            return self._choose(namespace, kept.experience, judged.pair, clues, neighbours)
+
+    def count_exact(self, namespace: str) -> None:
+        """Count a request that was answered exactly and did not reach the decision."""
+        with self._lock:
+            self._namespace(namespace).experience.count(None)
+
+    def learn(
+        self, namespace: str, decision: Decision, same: Mapping[str, bool], *, given: bool = False
+    ) -> None:
+        """Learn which groups' answers were the same as the right one; see `CachePolicy.learn`.
+
+        Every 20th outcome chooses the threshold anew, and now and then the weights of the clues are fitted again; that
+        takes some milliseconds here and none in `decide`.
+        """
+        del given
+        evidence = decision.evidence
+        right = same.get(decision.neighbour.group) if decision.neighbour else None
+        if right is None or not isinstance(evidence, _Evidence):
+            return
+        sample = None
+        with self._lock:
+            experience = self._namespace(namespace).experience
+            due = experience.note(evidence.clues, right, guard=evidence.guard, servable=evidence.servable)
+            if due:
+                sample = experience.sample()
+        weights = None if sample is None else refit(*sample)
+        with self._lock:
+            if weights is not None:
+                experience.adopt(weights)
+            if due or experience.labels % _RECALIBRATE_EVERY == 0:
+                experience.recalibrate(self.max_error, self.confidence)
+
+    def report(self, namespace: str) -> PolicyReport:
+        """Say what is known of the error."""
+        with self._lock:
+            kept = self._kept.get(namespace)
+            experience = kept.experience if kept else Experience(self._start)
+            bound = experience.bound
+            return PolicyReport(
+                requests=experience.requests,
+                served=experience.served,
+                labels=experience.labels,
+                wrong=experience.wrong,
+                threshold=_least(experience.threshold),
+                error=None if bound is None else bound.error,
+                error_upper=None if bound is None else bound.upper,
+                confidence=self.confidence,
+                max_error=self.max_error,
+            )
+
+    def namespaces(self) -> list[str]:
+        """Name what has statistics."""
+        with self._lock:
+            return sorted(self._kept)
+
+    def state(self, namespace: str) -> bytes:
+        """Return what was learned, as UTF-8 JSON of some ten kilobytes."""
+        with self._lock:
+            kept = self._kept.get(namespace) or _Namespace(self._start)
+            values = {
+                "policy": self.name,
+                "background": kept.background.values(),
+                "experience": kept.experience.values(),
+            }
+        return json.dumps(values).encode()
+
+    def restore(self, namespace: str, state: bytes) -> bool:
+        """Take up what was learned; False, and nothing changes, where it is damaged or another policy's."""
+        try:
+            values = json.loads(state)
+            if values["policy"] != self.name:
+                return False
+            kept = _Namespace(self._start)
+            kept.background = Background(*(float(value) for value in values["background"]))
+            kept.experience = Experience.restored(values["experience"])
+        except (AttributeError, IndexError, KeyError, TypeError, ValueError):
+            return False
+        with self._lock:
+            self._kept[namespace] = kept
+        return True
+
+    def _namespace(self, namespace: str) -> _Namespace:
+        return self._kept.setdefault(namespace, _Namespace(self._start))
+
+    def _choose(
+        self,
+        namespace: str,
+        experience: Experience,
+        pair: Pair,
+        clues: tuple[float, ...],
+        neighbours: Sequence[Neighbour],
+    ) -> Decision:
+        bin_ = experience.score(clues)
+        guard = self._objection(experience, pair)
+        experience.count(bin_ if guard is None else None)
+        experience.decided += 1
+        sure = experience.threshold is not None and bin_ >= experience.threshold
+        serve = sure and guard is None
+        explored = serve and self._draw(namespace, experience.decided) < self.explore
+        experience.served += serve and not explored
+        experience.explored += explored
+        reason: Any = "explore" if explored else "verified" if serve else "guard" if guard else "unsure"
+        groups = tuple(dict.fromkeys(neighbour.group for neighbour in neighbours))
+        return Decision(
+            serve=serve and not explored,
+            reason=reason,
+            neighbour=neighbours[0],
+            probability=_probability(experience.weights, clues),
+            threshold=_least(experience.threshold),
+            guard=guard,
+            compare=groups[: self._compare],
+            evidence=_Evidence(clues, guard, guard is None),
+        )
+
+    def _objection(self, experience: Experience, pair: Pair) -> str | None:
+        for name in self.guards:
+            if PAIR_GUARDS[name](pair) and not (name in _SOFT and experience.releases(name)):
+                return name
+        return None
+
+    def _draw(self, namespace: str, number: int) -> float:
+        """Draw from [0, 1): the same for the same seed, namespace and place in the row of decisions."""
+        digest = hashlib.blake2s(f"{self.seed}/{namespace}/{number}".encode(), digest_size=8).digest()
+        return int.from_bytes(digest, "big") / 2**64
+
+
+class _Evidence(NamedTuple):
+    clues: tuple[float, ...]
+    guard: str | None
+    servable: bool
+
+
+class _Namespace:
+    def __init__(self, start: int) -> None:
+        self.background = Background()
+        self.experience = Experience(start)
+
+
+def _clues(
+    pair: Pair, probability: float, neighbours: Sequence[Neighbour], background: float
+) -> tuple[float, ...]:
+    """Describe a request for what is learned online: the verifier's log-odds, margins and agreement."""
+    first = neighbours[0]
+    others = [neighbour.similarity for neighbour in neighbours if neighbour.group != first.group]
+    rival = max(others, default=min(neighbours[-1].similarity, 0.3))
+    weights = [math.exp(_SHARPNESS * (neighbour.similarity - first.similarity)) for neighbour in neighbours]
+    inside = [neighbour.group == first.group for neighbour in neighbours]
+    agreement = sum(weight for weight, own in zip(weights, inside, strict=True) if own) / sum(weights)
+    tail = background_of(neighbours)
+    sure = min(max(probability, 1e-9), 1 - 1e-9)
+    return (
+        1.0,
+        min(max(math.log(sure / (1 - sure)), -8.0), 8.0),
+        first.similarity - background,
+        first.similarity - rival,
+        agreement if sum(inside) > 1 else 0.0,
+        sum(inside) / len(neighbours),
+        math.log(sum(inside)),
+        pair.overlap,
+        0.0 if tail is None else first.similarity - tail,
+        *(float(PAIR_GUARDS[name](pair)) for name in _CLUE_GUARDS),
+        min(pair.weight_a, pair.weight_b),
+    )
+
+
+def _probability(weights: Sequence[float], clues: Sequence[float]) -> float:
+    logit = sum(weight * clue for weight, clue in zip(weights, clues, strict=True))
+    return 1.0 / (1.0 + math.exp(-min(max(logit, -30.0), 30.0)))
+
+
+def _least(bin_: int | None) -> float | None:
+    """Return the least probability of a bin."""
+    return None if bin_ is None else 1.0 - (1.0 - bin_ / BINS) ** 2

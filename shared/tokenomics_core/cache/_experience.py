@@ -1,0 +1,271 @@
+"""What a namespace's outcomes have taught: which scores are right how often, and what tells right from wrong there."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from typing import TYPE_CHECKING, Any, Final
+
+from tokenomics_core.cache._calibration import Bound, lowest_safe_bin, upper_bound
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+
+__all__ = ["BINS", "N_CLUES", "Experience", "bin_of", "score_bin"]
+
+BINS: Final = 64
+N_CLUES: Final = 18
+_KEPT: Final = 3_000
+_KEPT_AFTER_DRIFT: Final = 150
+_ARRIVALS_KEPT: Final = 0.9995
+_REFITS: Final = frozenset({60, 120, 200, 300, 450, 650, 900, 1_200})
+_REFIT_EVERY: Final = 400
+_RIDGE: Final = 4.0
+_NEWTON_STEPS: Final = 5
+_TRUSTED: Final = 80.0
+_ASSUMED: Final = 0.02
+_DRIFT_SLACK: Final = 0.05
+_DRIFT_ALARM: Final = 14.0
+_RELEASE_LABELS: Final = 20.0
+_RELEASE_ERROR: Final = 0.15
+
+
+def bin_of(probability: float) -> int:
+    """Return the bin of a probability; bins are finer the nearer it is to 1."""
+    return min(int(BINS * (1.0 - math.sqrt(max(0.0, 1.0 - probability)))), BINS - 1)
+
+
+def score_bin(logit: float) -> int:
+    """Return the bin of a log-odds score."""
+    return bin_of(1.0 / (1.0 + math.exp(-min(max(logit, -30.0), 30.0))))
+
+
+class Experience:
+    """Outcomes of one namespace; not safe from several threads, its policy locks.
+
+    Args:
+        start: Bin from which the verifier alone may serve at the bound that is asked for.
+    """
+
+    def __init__(self, start: int) -> None:
+        self.start = start
+        self.threshold: int | None = start
+        self.bound: Bound | None = None
+        self.requests = self.served = self.explored = self.decided = 0
+        self.labels = self.wrong = 0
+        self.drifts = 0
+        self.weights: list[float] = [0.0, 1.0] + [0.0] * (N_CLUES - 2)
+        self.guards: dict[str, list[float]] = {}
+        self._weighted_requests = 0.0
+        self._arrivals = [0.0] * BINS
+        self._rows: deque[tuple[tuple[float, ...] | None, int, bool, bool]] = deque(maxlen=_KEPT)
+        self._trusted = _TRUSTED
+        self._alarm = 0.0
+        self._since_refit = 0
+
+    def count(self, bin_: int | None) -> None:
+        """Count a request; `bin_` is where its score fell, None where it was answered without one."""
+        self.requests += 1
+        self._weighted_requests = self._weighted_requests * _ARRIVALS_KEPT + 1.0
+        if self.requests % 64 == 0:
+            fade = _ARRIVALS_KEPT**64
+            self._arrivals = [value * fade for value in self._arrivals]
+        if bin_ is not None:
+            self._arrivals[bin_] += 1.0
+
+    def score(self, clues: tuple[float, ...]) -> int:
+        """Return the bin of a request's clues under what was learned."""
+        return score_bin(sum(weight * clue for weight, clue in zip(self.weights, clues, strict=True)))
+
+    def releases(self, guard: str) -> bool:
+        """Whether outcomes have shown that a guard's objection means little here."""
+        labels, wrong = self.guards.get(guard, (0.0, 0.0))
+        if labels < _RELEASE_LABELS:
+            return False
+        return upper_bound(wrong, labels, 0.95) <= _RELEASE_ERROR
+
+    def note(self, clues: tuple[float, ...], right: bool, *, guard: str | None, servable: bool) -> bool:
+        """Take an outcome in; return whether a refit is due.
+
+        Args:
+            clues: Of the request.
+            right: Whether the near answer was right.
+            guard: Which guard objected.
+            servable: Whether it could have been served but for chance, so that it speaks for what is served.
+        """
+        self.labels += 1
+        self.wrong += not right
+        bin_ = self.score(clues)
+        if guard is not None and bin_ >= self.start:
+            kept = self.guards.setdefault(guard, [0.0, 0.0])
+            kept[0] += 1.0
+            kept[1] += not right
+        self._watch(bin_, right)
+        self._rows.append((clues, bin_, right, servable))
+        self._since_refit += 1
+        return self.labels in _REFITS or self._since_refit >= _REFIT_EVERY
+
+    def recalibrate(self, max_error: float, confidence: float) -> None:
+        """Choose the threshold anew from the outcomes that are kept."""
+        import numpy as np  # noqa: PLC0415 - numpy loads with the first decision, not with the package
+
+        labels, wrong = np.zeros(BINS), np.zeros(BINS)
+        for _, bin_, right, servable in self._rows:
+            if servable:
+                labels[bin_] += 1
+                wrong[bin_] += not right
+        arrivals = np.array(self._arrivals)
+        above = arrivals[self.start :].sum()
+        if above > 0 and self._trusted > 0:
+            assumed = self._trusted * arrivals[self.start :] / above
+            labels[self.start :] += assumed
+            wrong[self.start :] += assumed * min(_ASSUMED, max_error)
+        self.bound = lowest_safe_bin(
+            arrivals,
+            labels,
+            wrong,
+            max(self._weighted_requests, 1.0),
+            max_error=max_error,
+            confidence=confidence,
+        )
+        self.threshold = None if self.bound is None else self.bound.bin
+
+    def sample(self) -> tuple[Any, ...] | None:
+        """Return what a refit needs, to be computed without a lock; None while one class has too few."""
+        self._since_refit = 0
+        rows = [(clues, right) for clues, _, right, _ in self._rows if clues is not None]
+        n_wrong = sum(not right for _, right in rows)
+        return None if min(n_wrong, len(rows) - n_wrong) <= 5 else (rows[-2_000:], tuple(self.weights))
+
+    def adopt(self, weights: list[float]) -> None:
+        """Score by new weights from now on, and what is kept again."""
+        before = [self.score(clues) if clues is not None else bin_ for clues, bin_, _, _ in self._rows]
+        self.weights = weights
+        rescored = [
+            (clues, self.score(clues) if clues is not None else bin_, right, servable)
+            for clues, bin_, right, servable in self._rows
+        ]
+        self._move_arrivals(before, [bin_ for _, bin_, _, _ in rescored])
+        self._rows = deque(rescored, maxlen=_KEPT)
+
+    def _move_arrivals(self, before: list[int], after: list[int]) -> None:
+        """Spread the arrivals of each bin as its outcomes' new scores are spread."""
+        moved = [0.0] * BINS
+        went: dict[int, list[int]] = {}
+        for old, new in zip(before, after, strict=True):
+            went.setdefault(old, []).append(new)
+        for old, amount in enumerate(self._arrivals):
+            places = went.get(old) or [old]
+            for new in places:
+                moved[new] += amount / len(places)
+        self._arrivals = moved
+
+    def _watch(self, bin_: int, right: bool) -> None:
+        """Sound the alarm where outcomes are worse than like ones were; forget the old ones then (Page's test)."""
+        like = [row for row in list(self._rows)[-600:] if abs(row[1] - bin_) <= 3]
+        if len(like) < 20:
+            return
+        expected = (sum(not row[2] for row in like) + 1.0) / (len(like) + 2.0)
+        self._alarm = max(0.0, self._alarm + (not right) - expected - _DRIFT_SLACK)
+        if self._alarm > _DRIFT_ALARM:
+            self._alarm = 0.0
+            self._trusted = 0.0
+            self.drifts += 1
+            self.guards.clear()
+            self._rows = deque(list(self._rows)[-_KEPT_AFTER_DRIFT:], maxlen=_KEPT)
+
+    def values(self) -> dict[str, Any]:
+        """Return what `restored` takes up again, ready for JSON."""
+        return {
+            "start": self.start,
+            "threshold": self.threshold,
+            "bound": None if self.bound is None else list(self.bound),
+            "counts": [
+                self.requests,
+                self.served,
+                self.explored,
+                self.decided,
+                self.labels,
+                self.wrong,
+                self.drifts,
+            ],
+            "weights": self.weights,
+            "guards": self.guards,
+            "arrivals": [self._weighted_requests, *self._arrivals],
+            "rows": bytes(bin_ | right << 6 | servable << 7 for _, bin_, right, servable in self._rows).hex(),
+            "watch": [self._trusted, self._alarm],
+        }
+
+    @classmethod
+    def restored(cls, values: dict[str, Any]) -> Experience:
+        """Take up saved values.
+
+        Raises:
+            KeyError, TypeError, ValueError: They are damaged.
+        """
+        found = cls(_whole(values["start"], BINS))
+        threshold = values["threshold"]
+        found.threshold = None if threshold is None else _whole(threshold, BINS)
+        bound = values["bound"]
+        found.bound = (
+            None if bound is None else Bound(_whole(bound[0], BINS), _finite(bound[1]), _finite(bound[2]))
+        )
+        counts = [_whole(value) for value in values["counts"]]
+        (
+            found.requests,
+            found.served,
+            found.explored,
+            found.decided,
+            found.labels,
+            found.wrong,
+            found.drifts,
+        ) = counts
+        found.weights = _finites(values["weights"], N_CLUES)
+        found.guards = {str(name): _finites(kept, 2) for name, kept in values["guards"].items()}
+        found._weighted_requests, *found._arrivals = _finites(values["arrivals"], BINS + 1)
+        found._rows.extend(
+            (None, row & 63, bool(row & 64), bool(row & 128)) for row in bytes.fromhex(values["rows"])
+        )
+        found._trusted, found._alarm = _finites(values["watch"], 2)
+        return found
+
+
+def refit(rows: list[tuple[tuple[float, ...], bool]], prior: tuple[float, ...]) -> list[float]:
+    """Fit the weights of the clues to outcomes, drawn towards what they were (logistic, ridge, Newton's steps)."""
+    import numpy as np  # noqa: PLC0415 - see above
+
+    x = np.array([clues for clues, _ in rows])
+    y = np.array([right for _, right in rows], float)
+    center = np.array(prior)
+    scale = np.sqrt((x * x).mean(axis=0)) + 1e-3
+    x, center = x / scale, center * scale
+    weights = center.copy()
+    for _ in range(_NEWTON_STEPS):
+        p = 1.0 / (1.0 + np.exp(-np.clip(x @ weights, -30, 30)))
+        hessian = (x * (p * (1.0 - p) + 1e-4)[:, None]).T @ x + _RIDGE * np.eye(x.shape[1])
+        weights -= np.linalg.solve(hessian, x.T @ (p - y) + _RIDGE * (weights - center))
+    learned: list[float] = np.clip(weights / scale, -1e3, 1e3).tolist()
+    return learned
+
+
+def _whole(value: Any, below: int | None = None) -> int:
+    if not isinstance(value, int) or value < 0 or (below is not None and value >= below):
+        raise ValueError(f"{value!r} is no count")
+    return value
+
+
+def _finite(value: Any) -> float:
+    number = float(value)
+    if not math.isfinite(number):
+        raise ValueError(f"{value!r} is no number")
+    return number
+
+
+def _finites(values: Any, length: int) -> list[float]:
+    found = [_finite(value) for value in values]
+    if len(found) != length:
+        raise ValueError(f"{len(found)} numbers instead of {length}")
+    return found
