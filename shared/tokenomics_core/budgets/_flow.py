@@ -17,7 +17,16 @@ from tokenomics_core.budgets._outage import Watch
 from tokenomics_core.budgets._reservation import Reservation, Settlement
 from tokenomics_core.budgets._status import BudgetStatus, Left, left_of, status_of
 from tokenomics_core.budgets._steps import Step, Steps
-from tokenomics_core.budgets._store import Account, Amounts, BudgetStore, Granted, Hold, Refused, Stale
+from tokenomics_core.budgets._store import (
+    Account,
+    Amounts,
+    BudgetStore,
+    Granted,
+    Hold,
+    Refused,
+    Stale,
+    UncertainStepError,
+)
 from tokenomics_core.budgets._touched import LimitSet, Touched, over_request, standing_of
 from tokenomics_core.budgets._turn import InterruptedStepError
 from tokenomics_core.budgets._window import from_us
@@ -99,7 +108,10 @@ class Flow:
                 return Reservation(hold, who, now_us, now_us + lease_us, tier, max_output_tokens)
             try:
                 reply = yield from self.taken("reserve", hold, touched.checks, lease_us, sent)
-            except StoreError:
+            except StoreError as error:
+                if isinstance(error, UncertainStepError):
+                    # It may stand there for a call that is refused here, or made without it.
+                    self.pending.append(("release", (hold,)))
                 if not self.is_open:
                     raise
                 self.watch.count(unguarded_calls=1)

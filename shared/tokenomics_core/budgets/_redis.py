@@ -11,7 +11,15 @@ from typing import Any, TypeVar
 from tokenomics_core.budgets import _redis_scripts as scripts
 from tokenomics_core.budgets._account_id import belongs_to
 from tokenomics_core.budgets._memory import KEEP_ENDED_US, KEEP_IDLE_S, REMEMBER_S
-from tokenomics_core.budgets._redis_link import AsyncLinks, Call, Script, Where, link_to, redis_errors
+from tokenomics_core.budgets._redis_link import (
+    AsyncLinks,
+    Call,
+    Script,
+    Where,
+    link_to,
+    may_have_been_heard,
+    redis_errors,
+)
 from tokenomics_core.budgets._redis_replies import read_end, read_reserve, read_state, read_states, read_sums
 from tokenomics_core.budgets._store import (
     Account,
@@ -25,6 +33,7 @@ from tokenomics_core.budgets._store import (
     Settled,
     Stale,
     Sums,
+    UncertainStepError,
 )
 from tokenomics_core.errors import ConfigurationError, StoreError
 
@@ -193,7 +202,7 @@ class RedisBudgetStore:
             for key in client.scan_iter(self._pattern(), _PAGE):
                 n_deleted += client.unlink(key) if self._is_of(key, user) else 0
         except redis_errors as error:
-            raise self._store_error(error, "not everything was forgotten") from error
+            raise StoreError(self._name, f"{_said(error)}; not everything was forgotten") from error
         return n_deleted
 
     async def aforget(self, user: str) -> int:
@@ -205,7 +214,7 @@ class RedisBudgetStore:
             async for key in client.scan_iter(self._pattern(), _PAGE):
                 n_deleted += await client.unlink(key) if self._is_of(key, user) else 0
         except redis_errors as error:
-            raise self._store_error(error, "not everything was forgotten") from error
+            raise StoreError(self._name, f"{_said(error)}; not everything was forgotten") from error
         return n_deleted
 
     def _pattern(self) -> str:
@@ -291,16 +300,22 @@ class RedisBudgetStore:
         try:
             return self._link.run(call)
         except redis_errors as error:
-            raise self._store_error(error) from error
+            raise self._step_error(error) from error
 
     async def _arun(self, call: Call) -> Any:  # likewise
         try:
             return await self._async_links.run(call)
         except redis_errors as error:
-            raise self._store_error(error) from error
+            raise self._step_error(error) from error
 
-    def _store_error(self, error: Exception, result: str = "the step was not taken") -> StoreError:
-        return StoreError(self._name, f"{str(error) or type(error).__name__}; {result}")
+    def _step_error(self, error: Exception) -> StoreError:
+        if may_have_been_heard(error):
+            return UncertainStepError(self._name, f"{_said(error)}; whether the step was taken is unknown")
+        return StoreError(self._name, f"{_said(error)}; the step was not taken")
+
+
+def _said(error: Exception) -> str:
+    return str(error) or type(error).__name__
 
 
 def _ending(reply: Settled) -> HoldState:

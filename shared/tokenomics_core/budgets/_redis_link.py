@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple, Protocol
 from weakref import WeakKeyDictionary
 
@@ -23,10 +23,21 @@ try:
 except ImportError as error:  # pragma: no cover - needs an environment without the extra
     raise MissingExtraError("redis", "redis") from error
 
-__all__ = ["AsyncLinks", "Call", "Link", "Script", "Where", "link_to", "redis_errors"]
+__all__ = ["AsyncLinks", "Call", "Link", "Script", "Where", "link_to", "may_have_been_heard", "redis_errors"]
 
 redis_errors = (redis.RedisError, OSError)
 """What a step may fail with where the server cannot be used."""
+
+
+def may_have_been_heard(error: BaseException) -> bool:
+    """Whether the server may have taken a step whose answer is lost; not where nothing could be connected."""
+    seen: BaseException | None = error
+    while seen is not None:
+        is_lost = isinstance(seen, (redis.ConnectionError, redis.TimeoutError))
+        if is_lost and "connecting to" not in str(seen):  # redis-py has no type of its own for that
+            return True
+        seen = seen.__context__
+    return False
 
 
 class Script:
@@ -198,9 +209,9 @@ class AsyncLinks:
         """Take a step."""
         command = (await self.client()).execute_command
         try:
-            return await command(*call.words("EVALSHA"))
+            return await _twice(command, call.words("EVALSHA"))
         except redis.exceptions.NoScriptError:
-            return await command(*call.words("EVAL"))
+            return await _twice(command, call.words("EVAL"))
 
     async def client(self) -> Any:  # redis-py's own client, whose type differs between server and cluster
         """Return redis-py's client of this event loop."""
@@ -224,7 +235,7 @@ class AsyncLinks:
     def _new_client(self) -> Any:
         if self._cluster:
             return AsyncRedisCluster.from_url(self._url, **self._options)
-        retry = AsyncRetry(NoBackoff(), 1, (redis.ConnectionError,))
+        retry = AsyncRetry(NoBackoff(), 0)
         return redis_async.Redis.from_url(self._url, retry=retry, **self._options)
 
 
@@ -249,6 +260,14 @@ def _ask(connection: Any, command: Any) -> Any:
         # redis-py has closed the connection; sending opens it again.
         connection.send_packed_command(command, check_health=False)
         return connection.read_response(disable_decoding=True)
+
+
+async def _twice(command: Callable[..., Awaitable[Any]], words: tuple[str | bytes | int, ...]) -> Any:
+    """Do what `_ask` does with a client's own connections."""
+    try:
+        return await command(*words)
+    except redis.ConnectionError:
+        return await command(*words)
 
 
 def _word(word: bytes) -> bytes:

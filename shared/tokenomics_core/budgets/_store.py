@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal, NamedTuple, Protocol
 
+from tokenomics_core.errors import StoreError
+
 __all__ = [
     "Account",
     "AccountState",
@@ -23,7 +25,12 @@ __all__ = [
     "Settled",
     "Stale",
     "Sums",
+    "UncertainStepError",
 ]
+
+
+class UncertainStepError(StoreError):
+    """The store was asked and its answer was lost: the step may have been taken or not."""
 
 
 class Amounts(NamedTuple):
