@@ -191,6 +191,11 @@ class BudgetMachine(RuleBasedStateMachine):
     def crash(self, pair):
         """Whoever held it is gone: nobody settles it any more."""
 
+    @rule()
+    def restart(self):
+        """Another process takes over: it knows only what the store knows."""
+        self.budgets = Budgets(LIMITS, store=self.store, lease_s=LEASE_S)
+
     @rule(seconds=st.one_of(st.integers(1, 400), st.integers(1800, 7400), st.integers(20_000, 200_000)))
     def time_passes(self, seconds):
         self.clock.pass_s(seconds)

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import signal
+import socket
 import sqlite3
 import subprocess
 import sys
+import tempfile
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 
@@ -185,6 +192,169 @@ def test_a_redis_server_that_is_killed_and_restarted_loses_nothing(durable_redis
     status = budgets.status("user", "ada")
     assert (status.spent_usd, status.held_usd, status.unconfirmed_usd) == (1, 0, 0)
     assert len(_logged(caplog)) == 2
+    store.close()
+
+
+@pytest.mark.parametrize("on_store_failure", ["closed", "open"])
+def test_a_server_killed_while_threads_spend_loses_no_cent_and_leaves_no_hold(
+    durable_redis, on_store_failure
+):
+    from tokenomics_core.budgets import RedisBudgetStore
+
+    store = RedisBudgetStore(durable_redis.url, timeout_s=5)
+    budgets = Budgets([Limit("user", usd=1000)], store=store, on_store_failure=on_store_failure)
+    ran, lock, first_calls, is_back = 0, threading.Lock(), threading.Semaphore(0), threading.Event()
+
+    def spend() -> None:
+        nonlocal ran
+        done_since = 0
+        while done_since < 20:
+            done_since += is_back.is_set()
+            try:
+                reservation = budgets.reserve(ADA, usd="0.02", sent=True)
+            except StoreError:
+                continue
+            with lock:
+                ran += 1
+            budgets.settle(reservation, usd="0.01")
+            first_calls.release()
+
+    with ThreadPoolExecutor(8) as pool:
+        spending = [pool.submit(spend) for _ in range(8)]
+        for _ in range(100):
+            assert first_calls.acquire(timeout=30)
+        durable_redis.kill()
+        durable_redis.start()
+        is_back.set()
+        for future in spending:
+            future.result(timeout=60)
+    budgets.flush()
+    status = budgets.status("user", "ada")
+    assert status.spent_usd == ran * Decimal("0.01")
+    assert (status.held_usd, status.unconfirmed_usd, budgets.pending) == (0, 0, 0)
+    store.close()
+
+
+class Deaf:
+    """Stands between a client and a server; while it is deaf, answers get lost on the way back.
+
+    Answers to scripts wait until they may pass.
+    """
+
+    def __init__(self, target: str, folder) -> None:
+        self.is_deaf = False
+        self.may_answer = threading.Event()
+        self.may_answer.set()
+        self._target = target.removeprefix("unix://")
+        self._listening = socket.socket(socket.AF_UNIX)
+        self._listening.bind(str(folder / "deaf.sock"))
+        self._listening.listen()
+        self.url = f"unix://{folder / 'deaf.sock'}"
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                near, _ = self._listening.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._pass_on, args=(near,), daemon=True).start()
+
+    def _pass_on(self, near) -> None:
+        with near, socket.socket(socket.AF_UNIX) as far:
+            far.connect(self._target)
+            while question := near.recv(1 << 16):
+                far.sendall(question)
+                answer = far.recv(1 << 16)
+                if b"EVAL" in question:
+                    self.may_answer.wait()
+                    if self.is_deaf:
+                        return
+                with contextlib.suppress(BrokenPipeError):
+                    near.sendall(answer)
+
+    def close(self) -> None:
+        self._listening.close()
+
+
+@pytest.fixture
+def deaf(redis_server):
+    with tempfile.TemporaryDirectory() as folder:
+        made = Deaf(redis_server.url, Path(folder))
+        yield made
+        made.close()
+
+
+async def test_a_reservation_whose_answer_was_lost_is_freed_as_soon_as_the_server_is_heard(deaf):
+    from tokenomics_core.budgets import RedisBudgetStore
+
+    store = RedisBudgetStore(deaf.url, namespace="deaf", timeout_s=2)
+    budgets = Budgets(LIMITS, store=store)
+    budgets.settle(budgets.reserve(ADA, usd="0.10"), usd="0.10")
+    await budgets.asettle(await budgets.areserve(ADA, usd="0.10"), usd="0.10")
+    deaf.is_deaf = True
+    with pytest.raises(StoreError, match="whether the step was taken is unknown"):
+        budgets.reserve(ADA, usd="0.30", sent=True)
+    with pytest.raises(StoreError, match="whether the step was taken is unknown"):
+        await budgets.areserve(ADA, usd="0.30", sent=True)
+    deaf.is_deaf = False
+    full = budgets.reserve(ADA, usd="0.80", sent=True)
+    budgets.release(full)
+    status = budgets.status("user", "ada")
+    assert (status.spent_usd, status.held_usd, status.unconfirmed_usd) == (Decimal("0.20"), 0, 0)
+    await store.aclose()
+    store.close()
+
+
+def test_an_open_budget_books_the_call_whose_reservation_got_no_answer(deaf):
+    from tokenomics_core.budgets import RedisBudgetStore
+
+    store = RedisBudgetStore(deaf.url, namespace="deaf and open", timeout_s=2)
+    budgets = Budgets(LIMITS, store=store, on_store_failure="open")
+    deaf.is_deaf = True
+    unguarded = budgets.reserve(ADA, usd="0.30", sent=True)
+    deaf.is_deaf = False
+    assert not unguarded.guarded
+    budgets.settle(unguarded, usd="0.25")
+    status = budgets.status("user", "ada")
+    assert (status.spent_usd, status.held_usd, status.unconfirmed_usd) == (Decimal("0.25"), 0, 0)
+    store.close()
+
+
+def test_a_server_that_cannot_be_connected_to_leaves_nothing_to_free(tmp_path):
+    from tokenomics_core.budgets import RedisBudgetStore
+
+    store = RedisBudgetStore(f"unix://{tmp_path}/nobody.sock")
+    budgets = Budgets(LIMITS, store=store)
+    for _ in range(3):
+        with pytest.raises(StoreError, match="the step was not taken"):
+            budgets.reserve(ADA, usd="0.10", sent=True)
+    assert budgets.pending == 0
+
+
+def test_an_answer_that_nobody_waited_for_is_not_taken_for_that_of_the_next_step(deaf):
+    from tokenomics_core.budgets import RedisBudgetStore
+
+    class Stopped(BaseException):
+        pass
+
+    def stop(*_):
+        raise Stopped
+
+    store = RedisBudgetStore(deaf.url, namespace="stopped", timeout_s=30)
+    budgets = Budgets(LIMITS, store=store)
+    reservation = budgets.reserve(ADA, usd="0.10", sent=True)
+    deaf.may_answer.clear()
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, 0.05)
+    try:
+        with pytest.raises(Stopped):
+            budgets.settle(reservation, usd="0.10")
+    finally:
+        signal.signal(signal.SIGALRM, before)
+        deaf.may_answer.set()
+    assert budgets.settle(reservation, usd="0.10").repeated
+    assert budgets.status("user", "ada").spent_usd == Decimal("0.10")
     store.close()
 
 

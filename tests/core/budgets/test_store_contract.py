@@ -269,6 +269,17 @@ def test_a_rolling_window_forgets_step_by_step(store, clock):
     assert left == [15, 14, 12, 9, 5, 0, 0]
 
 
+def test_what_was_spent_within_one_step_leaves_together(store, clock):
+    clock.pass_s(-(clock() % 60))
+    for name in "abc":
+        store.reserve(hold(name, 10, ROLLING), [dollar()], LEASE_US, True)
+        store.settle(hold(name, 10, ROLLING), Amounts(10 * CENT, 10, 1))
+        clock.pass_s(15)
+    assert spent_cents(store, ROLLING) == 30
+    clock.pass_s(3600 + 15)
+    assert state(store, ROLLING).spent == Amounts()
+
+
 def test_an_unconfirmed_hold_leaves_a_rolling_window_one_length_after_its_lease(store, clock):
     store.reserve(hold("a", 60, ROLLING), [dollar()], LEASE_US, True)
     clock.pass_s(60 + 3599)
