@@ -89,7 +89,8 @@ class Flights:
 
     def leads_already(self, name: str) -> bool:
         """Whether the caller runs inside the very call that it would wait for."""
-        return any(flight.name == name and flight.outcome is None for flight in _led.get())
+        flight = self._open.get(name)
+        return flight is not None and any(led is flight for led in _led.get())
 
     def end(self, flight: Flight, outcome: Outcome, hit: Hit | None = None) -> bool:
         """End a flight; False where it had ended before."""

@@ -13,7 +13,10 @@ from tokenomics_core.cache import ResponseCache
 def made():
     """Return a function that makes a cache of plain parts, all of them at hand."""
 
+    makes = itertools.count()
+
     def make(**settings):
+        prefix = "e" if (number := next(makes)) == 0 else f"m{number}-e"  # processes never share an id
         clock = settings.pop("clock", None) or Clock()
         ids = itertools.count()
         parts = SimpleNamespace(
@@ -23,7 +26,12 @@ def made():
             clock=clock,
         )
         parts.cache = ResponseCache(
-            parts.store, parts.embedder, parts.policy, clock=clock, new_id=lambda: f"e{next(ids)}", **settings
+            parts.store,
+            parts.embedder,
+            parts.policy,
+            clock=clock,
+            new_id=lambda: f"{prefix}{next(ids)}",
+            **settings,
         )
         return parts
 

@@ -126,8 +126,8 @@ def test_what_is_public_can_be_named():
         "Desculpe, não posso ajudar com isso.",
         "Helaas kan ik daar niet bij helpen.",
         "Przepraszam, nie mogę w tym pomóc.",
-        "К сожалению, я не могу помочь.",
-        "抱歉，我无法回答这个问题。",
+        "К сожалению, я не могу помочь.",  # noqa: RUF001 - Cyrillic
+        "抱歉，我无法回答这个问题。",  # noqa: RUF001 - Chinese marks
         "申し訳ありませんが、お答えできません。",
     ],
 )

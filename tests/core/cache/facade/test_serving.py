@@ -1,4 +1,4 @@
-"""A request is split into what must be equal and what may be said in other words, by a rule anybody can read."""
+"""A request is split into what must be equal and what may be said in other words, by a plain rule."""
 
 from __future__ import annotations
 
