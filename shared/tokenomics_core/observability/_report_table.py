@@ -21,6 +21,7 @@ from tokenomics_core.rendering import (
     Table,
     format_count,
     format_percent,
+    shorten,
 )
 from tokenomics_core.types import SpendRecord
 
@@ -28,6 +29,8 @@ __all__ = ["report_table"]
 
 _MAX_NOTES = 4
 _MAX_NAMES = 5
+_MAX_NAME_WIDTH = 200
+_MAX_NOTE_WIDTH = 1000
 _OLD_PRICES = "This price data is old; newer comes with a newer genai-prices or PriceBook.update()."
 _ADD_PRICES = "Add prices with PriceBook(overrides=...), or name the model with PriceBook(aliases=...)."
 
@@ -108,8 +111,12 @@ def _row(line: Line, dimension: str, spread: _Spread, section: Sequence[Line]) -
 
 def _name(line: Line, dimension: str) -> Cell:
     if line.name:
-        hint = f"{line.name} · price: {_some(line.sources)}" if dimension == "model" and line.sources else ""
-        return Cell(line.name, level="muted" if line.is_rest else "normal", hint=hint)
+        hint = (
+            f"{_short(line.name)} · price: {_some(line.sources)}"
+            if dimension == "model" and line.sources
+            else ""
+        )
+        return Cell(_short(line.name), level="muted" if line.is_rest else "normal", hint=hint)
     return Cell(f"no {_words(dimension)}", level="muted")
 
 
@@ -138,7 +145,9 @@ def _avoided(line: Line) -> Cell:
 
 
 def _unpriced_hint(line: Line) -> str:
-    return f"{_calls(line.totals.unpriced_calls)} without a price: {_some(line.unpriced_models)}"
+    models = [_short(name) for name in line.unpriced_models[: _MAX_NAMES + 1]]
+    more = line.unpriced_models[_MAX_NAMES + 1 :]
+    return f"{_calls(line.totals.unpriced_calls)} without a price: {_some([*models, *more])}"
 
 
 def _bar(line: Line, section: Sequence[Line]) -> Cell:
@@ -223,7 +232,7 @@ def _notices(
 def _notes(records: Sequence[SpendRecord]) -> Iterable[Notice]:
     notes = Counter(note for record in records for note in _told(record))
     for note, count in notes.most_common(_MAX_NOTES):
-        yield Notice(f"{note} ({_calls(count)})")
+        yield Notice(f"{shorten(note, _MAX_NOTE_WIDTH)} ({_calls(count)})")
     if len(notes) > _MAX_NOTES:
         yield Notice(f"and {len(notes) - _MAX_NOTES} more notes; see the records")
 
@@ -231,7 +240,7 @@ def _notes(records: Sequence[SpendRecord]) -> Iterable[Notice]:
 def _told(record: SpendRecord) -> Iterable[str]:
     """Return a record's notes; where they tell why it has no price, with the model that has none."""
     notes = dict.fromkeys(record.notes)
-    return notes if record.cost_usd is not None else [f"{record.model}: {note}" for note in notes]
+    return notes if record.cost_usd is not None else [f"{_short(record.model)}: {note}" for note in notes]
 
 
 def _price_line(records: Sequence[SpendRecord], price_data: str | None) -> Iterable[Notice]:
@@ -253,12 +262,19 @@ def _calls(count: int) -> str:
 
 
 def _counted(names: Counter[str]) -> str:
-    return _some([name if count == 1 else f"{name} ({count:,})" for name, count in names.most_common()])
+    return _some(
+        [_short(name) if count == 1 else f"{_short(name)} ({count:,})" for name, count in names.most_common()]
+    )
 
 
 def _some(names: Sequence[str]) -> str:
     more = f" and {len(names) - _MAX_NAMES:,} more" if len(names) > _MAX_NAMES else ""
     return ", ".join(names[:_MAX_NAMES]) + more
+
+
+def _short(name: str) -> str:
+    """Cut what is too long to be a name, such as a prompt that was passed as one."""
+    return shorten(name, _MAX_NAME_WIDTH)
 
 
 def _words(dimension: str) -> str:

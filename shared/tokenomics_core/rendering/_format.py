@@ -18,6 +18,7 @@ __all__ = [
     "format_percent",
     "format_usd",
     "shorten",
+    "take_columns",
     "visible",
 ]
 
@@ -132,14 +133,15 @@ def shorten(text: str, width: int) -> str:
     if width <= 1:
         return "…" if width == 1 else ""
     tail_width = (width - 1) // 2
-    head = _take(text, width - 1 - tail_width)
-    tail = _take(text[::-1], tail_width)[::-1]
+    head = take_columns(text, width - 1 - tail_width)
+    tail = take_columns(text[::-1], tail_width)[::-1]
     while tail and unicodedata.combining(tail[0]):
         tail = tail[1:]
     return f"{head}…{tail}"
 
 
-def _take(text: str, width: int) -> str:
+def take_columns(text: str, width: int) -> str:
+    """Return as much of a text's beginning as a terminal shows in so many columns."""
     used = 0
     for index, char in enumerate(text):
         used += _char_width(char)

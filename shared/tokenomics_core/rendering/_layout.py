@@ -6,7 +6,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from tokenomics_core.rendering._format import decimals_of, display_width, format_cell, shorten, visible
+from tokenomics_core.rendering._format import (
+    decimals_of,
+    display_width,
+    format_cell,
+    shorten,
+    take_columns,
+    visible,
+)
 from tokenomics_core.rendering._table import Bar, BarPart, Cell, Column, Level, Row, Table
 
 __all__ = ["Line", "Span", "Style", "lay_out"]
@@ -17,6 +24,7 @@ _GAP = "  "
 _MAX_NAME = 44
 _MIN_NAME = 24
 _LEAST_NAME = 6
+_LOOK_AHEAD = 4
 _STYLE_OF: dict[Level, Style] = {
     "normal": "plain",
     "muted": "muted",
@@ -269,9 +277,7 @@ def _clip(line: Line, width: int) -> Line:
 
 
 def _cut(text: str, room: int) -> str:
-    while text and display_width(text) > room - 1:
-        text = text[:-1]
-    return f"{text}…" if room > 0 else ""
+    return f"{take_columns(text, room - 1)}…" if room > 0 else ""
 
 
 def _wrap(text: str, width: int | None) -> Iterator[str]:
@@ -280,13 +286,12 @@ def _wrap(text: str, width: int | None) -> Iterator[str]:
         return
     line = ""
     for word in text.split(" "):
-        while display_width(word) > width:
-            head, word = _split(word, width)  # noqa: PLW2901 - a word longer than a line continues on the next
+        if display_width(word) > width:  # a word longer than a line continues on the next
             if line:
                 yield line
-                line = ""
-            yield head
-        if line and display_width(line) + 1 + display_width(word) > width:
+            *heads, line = _pieces(word, width)
+            yield from heads
+        elif line and display_width(line) + 1 + display_width(word) > width:
             yield line
             line = word
         else:
@@ -294,8 +299,10 @@ def _wrap(text: str, width: int | None) -> Iterator[str]:
     yield line
 
 
-def _split(word: str, width: int) -> tuple[str, str]:
-    end = len(word)
-    while end > 1 and display_width(word[:end]) > width:
-        end -= 1
-    return word[:end], word[end:]
+def _pieces(word: str, width: int) -> Iterator[str]:
+    start = 0
+    while start < len(word):
+        # No more characters than columns are looked at, besides those that take none.
+        piece = take_columns(word[start : start + _LOOK_AHEAD * width], width) or word[start]
+        start += len(piece)
+        yield piece

@@ -237,3 +237,12 @@ def test_the_period_is_told_in_utc():
     assert table_of(spend(after_s=300), spend()).subtitle == "2026-11-20 09:58 – 10:03 UTC"  # noqa: RUF001 - a dash
     assert table_of(spend(), spend(after_s=86400)).subtitle == "2026-11-20 09:58 – 2026-11-21 09:58 UTC"  # noqa: RUF001 - a dash
     assert START.tzinfo is not None
+
+
+def test_what_is_too_long_to_be_a_name_is_cut_wherever_it_is_shown():
+    prompt = "Summarise: " + "word " * 20_000
+    report = CostReport()
+    report.add(spend(prompt, cost=None, user=prompt, feature=prompt))
+    assert len(str(report)) < 20_000
+    assert len(report._repr_html_()) < 40_000
+    assert "Summarise: " in str(report)

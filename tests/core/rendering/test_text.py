@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -126,3 +128,24 @@ def test_a_long_notice_is_wrapped_under_itself():
 def test_a_width_that_holds_nothing_is_refused(width):
     with pytest.raises(ConfigurationError, match="width must be 20 or more"):
         to_text(small_table(), width)
+
+
+@pytest.mark.parametrize("letters", ["a", "模", "e\N{COMBINING ACUTE ACCENT}"])
+def test_a_word_without_end_is_wrapped_in_as_many_steps_as_it_is_long(letters):
+    def steps(length):
+        table = Table(title="t", columns=(Column(title=""),), notices=(Notice(letters * length),))
+        taken = 0
+
+        def count(_frame, event, _argument):
+            nonlocal taken
+            taken += event in {"call", "c_call"}
+
+        sys.setprofile(count)
+        try:
+            text = to_text(table, 60)
+        finally:
+            sys.setprofile(None)
+        assert text.count(letters) == length
+        return taken
+
+    assert steps(4000) < 3 * steps(2000)
