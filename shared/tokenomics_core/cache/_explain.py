@@ -157,12 +157,12 @@ def _candidates(
 
 
 def _peek(flow: Flow, question: str, neighbours: list[Neighbour]) -> Decision | None:
-    """Ask the policy without being counted, where it can be asked like that."""
-    peek = getattr(flow.parts.policy, "peek", None)
-    if peek is None:
-        return None
+    """Ask the policy about a copy of what it has learned, so that nothing is counted; None where it fails."""
+    policy, namespace = flow.parts.policy, flow.parts.namespace
+    copy = f"{namespace} (explained)"
     try:
-        decision: Decision = peek(flow.parts.namespace, question, neighbours)
+        policy.restore(copy, policy.state(namespace))
+        decision: Decision = policy.decide(copy, question, neighbours)
     except Exception as error:  # noqa: BLE001 - an explanation may not break who asks for it
         flow.parts.watch.failed("policy", error, "it cannot be explained")
         return None
@@ -188,7 +188,7 @@ def _told_near(
     told: Any, decision: Decision | None, candidates: tuple[Candidate, ...], shown: dict[str, Any]
 ) -> Explanation:
     if decision is None:
-        result: Explanation = told("unknown", "the policy cannot be asked without being counted", **shown)
+        result: Explanation = told("failure", "the policy failed", **shown)
         return result
     first = candidates[0]
     if decision.serve and first.guard is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from hashlib import blake2b
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -380,16 +381,18 @@ class Flow:
             if told is not None:
                 same[group] = told
         if decision is not None and same:
-            self.learn(decision, same, given=False)
+            yield from self._taught(decision, same, given=False)
             yield from self.save_policy(only_if_due=True)
         return next((group for group, told in same.items() if told), None)
 
-    def learn(self, decision: Decision, same: dict[str, bool], *, given: bool) -> None:
-        """Tell the policy."""
+    def _taught(self, decision: Decision, same: dict[str, bool], *, given: bool) -> Steps[None]:
+        """Tell the policy, which may take some milliseconds now and then."""
+        parts = self.parts
+        learn = partial(parts.policy.learn, parts.namespace, decision, same, given=given)
         try:
-            self.parts.policy.learn(self.parts.namespace, decision, same, given=given)
+            yield "call", learn, ()
         except Exception as error:  # noqa: BLE001 - a policy that fails may not break the call
-            self.parts.watch.failed("policy", error, "it did not learn")
+            parts.watch.failed("policy", error, "it did not learn")
             return
         with self._lock:
             self._unsaved += 1
@@ -434,7 +437,7 @@ class Flow:
         parts, lookup = self.parts, hit.lookup
         parts.counts.add("right" if correct else "wrong")
         if lookup is not None and lookup.decision is not None and hit.kind == "semantic":
-            self.learn(lookup.decision, {hit.group: correct}, given=True)
+            yield from self._taught(lookup.decision, {hit.group: correct}, given=True)
             yield from self.save_policy(only_if_due=True)
         if correct:
             return

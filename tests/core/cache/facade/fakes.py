@@ -70,9 +70,6 @@ class NearPolicy:
 
     def decide(self, namespace, question, neighbours):
         self.decided.append((namespace, question))
-        return self.peek(namespace, question, neighbours)
-
-    def peek(self, namespace, question, neighbours):
         if not neighbours:
             return Decision(serve=False, reason="nothing_near", threshold=self.threshold)
         first = neighbours[0]
