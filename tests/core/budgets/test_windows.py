@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tokenomics_core import ConfigurationError
+from tests.core.budgets.conftest import Clock
+from tokenomics_core import Attribution, BudgetExceededError, ConfigurationError
+from tokenomics_core.budgets import Budgets, Limit
 from tokenomics_core.budgets._window import Window, from_us
 
 ZONES = [
@@ -128,3 +131,22 @@ def test_a_zone_that_does_not_exist_is_refused():
         ConfigurationError, match="timezone must be an IANA name like 'Europe/Berlin', not 'Mars'"
     ):
         Window("day", "Mars")
+
+
+def test_a_limit_whose_window_is_changed_counts_anew_and_settles_what_the_old_one_reserved(make_store):
+    clock = Clock()
+    store = make_store(clock)
+    daily = Budgets([Limit("user", usd=1, window="day")], store=store)
+    ada = Attribution(user="ada")
+    daily.settle(daily.reserve(ada, usd="0.40"), usd="0.40")
+    in_flight = daily.reserve(ada, usd="0.50", sent=True)
+    monthly = Budgets([Limit("user", usd=1, window="month")], store=store)
+    kept = monthly.reserve(ada, usd="0.90", sent=True)
+    monthly.settle(in_flight, usd="0.60")
+    assert monthly.status("user", "ada").spent_usd == 0
+    assert monthly.status("user", "ada").held_usd == Decimal("0.90")
+    daily.settle(kept, usd="0.80")
+    assert monthly.status("user", "ada").spent_usd == Decimal("0.80")
+    assert daily.status("user", "ada").spent_usd == 1
+    with pytest.raises(BudgetExceededError):
+        daily.reserve(ada, usd="0.01")
