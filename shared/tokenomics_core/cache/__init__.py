@@ -6,6 +6,7 @@ from tokenomics_core.cache._cache import ResponseCache
 from tokenomics_core.cache._entry import CacheEntry, Neighbour, Selector, StoreSize
 from tokenomics_core.cache._fixed import FixedThreshold
 from tokenomics_core.cache._hit import Answer, Hit, Lookup
+from tokenomics_core.cache._memory import MemoryCacheStore
 from tokenomics_core.cache._partition import partition_of
 from tokenomics_core.cache._protocols import CachePolicy, CacheStore, Decision, PolicyReport
 from tokenomics_core.cache._serving import ChatRequest, KeyRule, ServingRule
@@ -26,6 +27,7 @@ __all__ = [
     "Hit",
     "KeyRule",
     "Lookup",
+    "MemoryCacheStore",
     "Neighbour",
     "PolicyReport",
     "ResponseCache",
