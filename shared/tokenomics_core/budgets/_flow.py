@@ -257,9 +257,10 @@ class Flow:
         if not reply.repeated:
             if reply.late and reservation.guarded:
                 self.watch.count(late_settlements=1)
-            touched = self.limits.touched(reservation.attribution, reservation.at_us)
-            if touched.accounts == hold.accounts:
-                yield from self._tell(due_by_spend(touched, reply.spent, reply.granted, reply.now_us))
+            if self._on_alert is not None:
+                touched = self.limits.touched(reservation.attribution, reservation.at_us)
+                if touched.accounts == hold.accounts:
+                    yield from self._tell(due_by_spend(touched, reply.spent, reply.granted, reply.now_us))
         return self._settlement(
             reservation, spent, repeated=reply.repeated, late=reply.late and reservation.guarded
         )

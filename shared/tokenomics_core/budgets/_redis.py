@@ -239,30 +239,30 @@ class RedisBudgetStore:
             where.start_us,
             where.end_us,
         )
-        return Call(_RESERVE, where, (), (numbers, hold.id.encode(), hold.owner.encode(), plan))
+        return Call(_RESERVE, where, (), (numbers + plan, hold.id.encode(), hold.owner.encode()))
 
     def _mark(self, hold: Hold, what: int, value: int) -> Call:
         where = self._where(hold.accounts)
         numbers = _three(self._given_now(), what, value)
-        return Call(_MARK, where, (self._ending_key(hold),), (numbers, hold.id.encode(), where.specs))
+        return Call(_MARK, where, (self._ending_key(hold),), (numbers + where.specs, hold.id.encode()))
 
     def _end(self, hold: Hold, is_settled: bool, spent: Amounts) -> Call:
         where = self._where(hold.accounts)
         numbers = _five(self._given_now(), is_settled, *spent)
-        arguments = (numbers, hold.id.encode(), self._remember_ms, where.specs)
+        arguments = (numbers + where.specs, hold.id.encode(), self._remember_ms)
         return Call(_END, where, (self._ending_key(hold),), arguments)
 
     def _grant(self, account: Account, amounts: Amounts) -> Call:
         where = self._where((account,))
-        return Call(_GRANT, where, (), (_four(self._given_now(), *amounts), where.specs))
+        return Call(_GRANT, where, (), (_four(self._given_now(), *amounts) + where.specs,))
 
     def _claim(self, account: Account, name: str) -> Call:
         where = self._where((account,))
-        return Call(_CLAIM, where, (), (_one(self._given_now()), name.encode(), where.specs))
+        return Call(_CLAIM, where, (), (_one(self._given_now()) + where.specs, name.encode()))
 
     def _ask(self, script: Script, accounts: Sequence[Account]) -> Call:
         where = self._where(tuple(accounts))
-        return Call(script, where, (), (_one(self._given_now()), where.specs))
+        return Call(script, where, (), (_one(self._given_now()) + where.specs,))
 
     def _where(self, accounts: tuple[Account, ...]) -> Where:
         found = self._known.get(accounts)

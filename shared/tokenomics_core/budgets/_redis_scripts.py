@@ -18,11 +18,12 @@ __all__ = ["CLAIM", "END", "GRANT", "LAYOUT", "MARK", "READ", "RESERVE", "SUMS"]
 LAYOUT = 2
 """Part of every key; goes up with every change of what is stored, so that no client misreads another's."""
 
-# The first argument is numbers, and the first of them the time, or -1 for the server's.
+# The first argument is numbers, of which the first is the time, or -1 for the server's, and then the spec of
+# each account, read from `at` on.
 _PRELUDE = """
 local call, pack, read = redis.call, struct.pack, struct.unpack
 local V = '<dddddddddddd'
-local {names} = read('<{doubles}', ARGV[1])
+local {names}, at = read('<{doubles}', ARGV[1])
 if now < 0 then
   local t = call('TIME')
   now = t[1] * 1000000 + t[2]
@@ -89,13 +90,13 @@ def _script(numbers: str, body: str) -> str:
     return prelude + write + body.replace("  --SWEEP--\n", _SWEEP)
 
 
-# KEYS: accounts. ARGV: numbers, of which `first` and `last` are those of the time that lies in all windows;
-# hold; owner; specs, then account, unit, limit and soft of every check.
+# KEYS: accounts. ARGV: numbers, of which `first` and `last` are those of the time that lies in all windows,
+# and after the specs account, unit, limit and soft of every check; hold; owner.
 RESERVE = _script(
     "u t c lease sent first last",
     """
 if now < first or now >= last then return pack('<dd', 0, now) end
-local field, plan, at, rows, count = 'h' .. ARGV[2], ARGV[4], 1, {}, #KEYS
+local field, plan, rows, count = 'h' .. ARGV[2], ARGV[1], {}, #KEYS
 for i = 1, count do
   local key, value, there, e, l, s, k = KEYS[i], nil, nil, nil, nil, nil, nil
   if i == 1 then
@@ -137,15 +138,15 @@ return pack('<ddd', 1, now, expires) .. soft
 )
 
 # KEYS: accounts, ending of the hold. ARGV: numbers, of which `what` is 1 to note that it was sent, with a
-# flag for `value`, and 2 to renew, with a lease; hold; specs.
+# flag for `value`, and 2 to renew, with a lease; hold.
 MARK = _script(
     "what value",
     """
 if call('EXISTS', KEYS[#KEYS]) == 1 then return 'done' end
-local field, at, rows, holds = 'h' .. ARGV[2], 1, {}, {}
+local field, rows, holds = 'h' .. ARGV[2], {}, {}
 for i = 1, #KEYS - 1 do
   local key, e, l, s, k = KEYS[i], nil, nil, nil, nil
-  e, l, s, k, at = read('<dddd', ARGV[3], at)
+  e, l, s, k, at = read('<dddd', ARGV[1], at)
   local a = account(call('HGET', key, 'v'), e, l, s, k)
   --SWEEP--
   rows[i], holds[i] = a, call('HGET', key, field)
@@ -164,7 +165,7 @@ return 'ok'
 )
 
 # KEYS: accounts, ending of the hold. ARGV: numbers, of which `settled` is 0 for a release, and the rest what
-# was spent; hold; how long to remember the ending, in ms; specs. It answers three numbers, what each account
+# was spent; hold; how long to remember the ending, in ms. It answers three numbers, what each account
 # has spent, and what was granted on each, unless on none.
 END = _script(
     "settled u t c",
@@ -175,7 +176,7 @@ if not call('SET', ending, how, 'PX', ARGV[3], 'NX') then
   if how == 'r' or call('GET', ending) == 's' then return pack('<dd', 0, now) end
   call('SET', ending, how, 'PX', ARGV[3])
 end
-local field, specs, at, late, any, spent, rows = 'h' .. ARGV[2], ARGV[4], 1, 0, false, {}, {}
+local field, specs, late, any, spent, rows = 'h' .. ARGV[2], ARGV[1], 0, false, {}, {}
 for i = 1, count do
   local key, e, l, s, k, found, index, bucket = KEYS[i], nil, nil, nil, nil, nil, nil, nil
   e, l, s, k, at = read('<dddd', specs, at)
@@ -221,35 +222,35 @@ return pack('<ddd', 1, now, late) .. table.concat(spent)
 """,
 )
 
-# KEYS: account. ARGV: numbers; spec.
+# KEYS: account. ARGV: numbers.
 GRANT = _script(
     "u t c",
     """
-local a = account(call('HGET', KEYS[1], 'v'), read('<dddd', ARGV[2]))
+local a = account(call('HGET', KEYS[1], 'v'), read('<dddd', ARGV[1], at))
 a[11], a[12], a[13] = a[11] + u, a[12] + t, a[13] + c
 write(KEYS[1], a)
 return 'ok'
 """,
 )
 
-# KEYS: account. ARGV: the time; name; spec.
+# KEYS: account. ARGV: numbers; name.
 CLAIM = _script(
     "",
     """
 local won = call('HSETNX', KEYS[1], 'a' .. ARGV[2], '1')
-write(KEYS[1], account(call('HGET', KEYS[1], 'v'), read('<dddd', ARGV[3])))
+write(KEYS[1], account(call('HGET', KEYS[1], 'v'), read('<dddd', ARGV[1], at)))
 return won
 """,
 )
 
-# KEYS: accounts. ARGV: the time; specs. It answers the time, then nine sums of each account.
+# KEYS: accounts. ARGV: numbers. It answers the time, then nine sums of each account.
 SUMS = _script(
     "",
     """
-local at, sums = 1, {}
+local sums = {}
 for i = 1, #KEYS do
   local key, e, l, s, k = KEYS[i], nil, nil, nil, nil
-  e, l, s, k, at = read('<dddd', ARGV[2], at)
+  e, l, s, k, at = read('<dddd', ARGV[1], at)
   local a = account(call('HGET', key, 'v'), e, l, s, k)
   --SWEEP--
   sums[i] = pack('<ddddddddd', a[5], a[6], a[7], a[8], a[9], a[10], a[11], a[12], a[13])
@@ -258,15 +259,15 @@ return pack('<d', now) .. table.concat(sums)
 """,
 )
 
-# KEYS: accounts. ARGV: the time; specs. It answers the time, then for each account its numbers and its holds.
+# KEYS: accounts. ARGV: numbers. It answers the time, then for each account its numbers and its holds.
 READ = _script(
     "",
     """
-local at, reply = 1, {pack('<d', now)}
+local reply = {pack('<d', now)}
 for i = 1, #KEYS do
   local key, e, l, s, k = KEYS[i], nil, nil, nil, nil
   local value = call('HGET', key, 'v')
-  e, l, s, k, at = read('<dddd', ARGV[2], at)
+  e, l, s, k, at = read('<dddd', ARGV[1], at)
   local a = account(value, e, l, s, k)
   --SWEEP--
   local found = {pack('<ddddddd', a[5], a[6], a[7], a[11], a[12], a[13], value and a[15] or 0)}
