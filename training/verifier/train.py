@@ -34,6 +34,7 @@ from tokenomics_core.cache._verifier import Verifier
 SETS = ("nlu_eval", "clinc150")
 OUT = Path(__file__).parents[2] / "shared/tokenomics_core/cache/data/verifier.json"
 HIDDEN, EPOCHS, BATCH, RATE, DECAY = 16, 14, 256, 2e-3, 1e-4
+GRID = (0.5, 0.6, 0.7, 0.75, 0.8, 0.84, 0.87, 0.9, 0.92, 0.94, 0.95, 0.96, 0.97, 0.975, 0.98, 0.985, 0.99, 0.994, 0.997, 0.999)
 ERRORS = (0.0025, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1)
 Embed = Callable[[Sequence[str]], np.ndarray]
 
@@ -71,8 +72,24 @@ def near(vectors: np.ndarray, kept: np.ndarray, place: int, k: int = 10) -> tupl
     """Find the nearest among the earlier ones that were kept."""
     earlier = np.flatnonzero(kept[:place])
     similarity = vectors[earlier] @ vectors[place]
-    best = np.argsort(-similarity)[:k]
+    best = np.argpartition(-similarity, min(k, len(earlier)) - 1)[:k] if len(earlier) else np.arange(0)
+    best = best[np.argsort(-similarity[best])]
     return [int(i) for i in earlier[best]], [float(s) for s in similarity[best]]
+
+
+def fields(
+    texts: list[str], intent: dict[str, str], embed: Embed, *, n_fields: int, n_intents: int, seed: int
+) -> list[list[str]]:
+    """Cut narrow fields out of a data set: the questions of an intent and of those most like it."""
+    by_intent: dict[str, list[str]] = {}
+    for text in texts:
+        by_intent.setdefault(intent[text], []).append(text)
+    names = sorted(by_intent)
+    centers = np.stack([embed(by_intent[name]).mean(axis=0) for name in names])
+    centers /= np.linalg.norm(centers, axis=1, keepdims=True)
+    chosen = random.Random(seed).sample(range(len(names)), min(n_fields, len(names)))
+    nearest = [np.argsort(-(centers @ centers[i]))[:n_intents] for i in chosen]
+    return [[text for i in some for text in by_intent[names[i]]] for some in nearest]
 
 
 def rows_of(texts: list[str], intent: dict[str, str], embed: Embed, seed: int) -> tuple[list[Row], float]:
@@ -218,13 +235,13 @@ def main(args: argparse.Namespace) -> None:
             intent = intents(args.data, dataset)
             for held in (False, True):
                 texts = sorted(text for text in intent if is_held_out(intent[text]) is held)
-                rows, background = rows_of(texts, intent, embed, args.seed + number)
-                (check if held else train).extend(rows)
-                if name == next(iter(embeds)) and not held:
-                    backgrounds.append(background)
-                print(
-                    f"{name} {dataset} {'held out' if held else 'train'}: {len(rows)} pairs, background {background:.3f}"
-                )
+                narrow = fields(texts, intent, embed, n_fields=4 if held else 14, n_intents=9, seed=args.seed)
+                for part in (texts, *narrow):
+                    rows, background = rows_of(part, intent, embed, args.seed + number)
+                    (check if held else train).extend(rows)
+                    if name == next(iter(embeds)) and held and part is not texts:
+                        backgrounds.append(background)
+                print(f"{name} {dataset} {'held out' if held else 'train'}: {len(check if held else train)} pairs so far")
     layers, mean, scale = fit(train, args.seed)
     # Half of the held-out pairs calibrate, the other half measures.
     natural = [row for row in check if row.natural]
@@ -254,30 +271,15 @@ def main(args: argparse.Namespace) -> None:
     for dataset in SETS:
         intent = intents(args.data, dataset)
         texts = sorted(text for text in intent if is_held_out(intent[text]))
-        curves[dataset] = [
-            (p, stream_curve(texts, intent, first, verifier, p))
-            for p in (
-                0.5,
-                0.6,
-                0.7,
-                0.75,
-                0.8,
-                0.84,
-                0.87,
-                0.9,
-                0.92,
-                0.94,
-                0.95,
-                0.96,
-                0.97,
-                0.98,
-                0.985,
-                0.99,
-                0.995,
-            )
+        narrow = fields(texts, intent, first, n_fields=4, n_intents=9, seed=args.seed)
+        curves[dataset] = [(p, stream_curve(texts, intent, first, verifier, p)) for p in GRID]
+        curves[f"{dataset}, narrow"] = [
+            (p, np.mean([stream_curve(part, intent, first, verifier, p) for part in narrow], axis=0).tolist())
+            for p in GRID
         ]
-        for p, (hits, wrong) in curves[dataset]:
-            print(f"  {dataset} held out, p >= {p}: hits {hits:.1%} wrong {wrong:.2%}")
+    for name, curve in curves.items():
+        for p, (hits, wrong) in curve:
+            print(f"  {name} held out, p >= {p}: hits {hits:.1%} wrong {wrong:.2%}")
     data["thresholds"] = [[0.0, 1.0], *thresholds(curves)]
     print("thresholds:", data["thresholds"])
     args.out.write_text(json.dumps(data) + "\n", encoding="utf-8")

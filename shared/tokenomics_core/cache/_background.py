@@ -26,7 +26,7 @@ class Background:
         self._mean, self._weight = mean, weight
 
     def take(self, neighbours: Sequence[Neighbour]) -> float | None:
-        """Take a request's neighbours into account; return the mean before it, None while too few were seen."""
+        """Take a request's neighbours into account; return the mean before it, None while it saw too few."""
         before = self._mean if self._weight >= _TRUSTED_AFTER else None
         tail = background_of(neighbours)
         if tail is not None:

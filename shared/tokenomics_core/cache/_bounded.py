@@ -1,4 +1,4 @@
-"""A cache policy that keeps the share of wrong answers under a bound, and learns how from what is paid for anyway."""
+"""Serve much while wrong answers stay under a bound, learning from what is paid for anyway."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from tokenomics_core.cache._background import Background
 from tokenomics_core.cache._experience import BINS, Experience, bin_of, refit
 from tokenomics_core.cache._features import background_of
-from tokenomics_core.cache._pair_guards import PAIR_GUARDS, chosen_guards, objection
+from tokenomics_core.cache._pair_guards import PAIR_GUARDS, chosen_guards
 from tokenomics_core.cache._protocols import Decision, PolicyReport
 from tokenomics_core.cache._verifier import Verifier
 from tokenomics_core.errors import ConfigurationError
@@ -41,10 +41,11 @@ _CLUE_GUARDS: Final = (
 class BoundedError:
     """Serves as much as it can while wrong answers stay under a share of all requests.
 
-    It begins with the verifier's probability and a threshold that kept the bound on other questions. Every miss whose
-    fresh answer is compared with the nearest one's teaches it what is right in this namespace; of what it would serve
-    it asks anew for a share, so that it also learns of its own mistakes. From the outcomes it keeps the lowest
-    threshold at which an upper confidence bound of the wrong answers among all requests stays under `max_error`.
+    It begins with the verifier's probability and a threshold that kept the bound on other questions. Every
+    miss whose fresh answer is compared with the nearest one's teaches it what is right in this namespace; of
+    what it would serve it asks anew for a share, to learn of its own mistakes too. From the outcomes it keeps
+    the lowest threshold at which an upper confidence bound of the wrong answers among all requests stays
+    under `max_error`.
     What is promised and what is not: `docs/cache_policies.md`.
 
     Args:
@@ -52,11 +53,12 @@ class BoundedError:
         confidence: Of the bound at each choice of the threshold, in (0.5, 1).
         explore: Share of would-be hits that are asked anew to learn from, in [0, 0.5].
         seed: Of the choice which ones.
-        guards: `default`, `strict`, `none`, or names of guards. Those about numbers, units, dates, names, negation
-            and antonyms always hold; the others are released in a namespace once outcomes show that they object in vain.
+        guards: `default`, `strict`, `none`, or names of guards. Those about numbers, units, dates, names,
+            negation and antonyms always hold; the others are released in a namespace once outcomes show that
+            they object in vain.
         english: Whether the guards that know English words are on.
         verifier: Another verifier than the one that is shipped.
-        compare: With how many groups' answers a fresh answer is to be compared, so that equal ones share a group.
+        compare: With how many groups' answers a fresh one is compared, so that equal ones share a group.
 
     Raises:
         ConfigurationError: A setting is out of its range, or there is no such guard.
@@ -122,8 +124,8 @@ class BoundedError:
     ) -> None:
         """Learn which groups' answers were the same as the right one; see `CachePolicy.learn`.
 
-        Every 20th outcome chooses the threshold anew, and now and then the weights of the clues are fitted again; that
-        takes some milliseconds here and none in `decide`.
+        Every 20th outcome chooses the threshold anew, and now and then the weights of the clues are fitted
+        again; that takes some milliseconds here and none in `decide`.
         """
         del given
         evidence = decision.evidence

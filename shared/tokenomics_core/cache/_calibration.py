@@ -40,7 +40,8 @@ def upper_bound(wrong: float, labels: float, confidence: float) -> float:
         confidence: Of the one-sided bound, in (0, 1).
 
     Source:
-        Clopper and Pearson, Biometrika 26, 1934; weighted counts as by Korn and Graubard, Survey Methodology 24, 1998.
+        Clopper and Pearson, Biometrika 26, 1934; weighted counts as by Korn and Graubard, Survey
+        Methodology 24, 1998.
     """
     if labels <= 0 or wrong >= labels:
         return 1.0
@@ -59,8 +60,8 @@ def lowest_safe_bin(
 ) -> Bound | None:
     """Find the lowest bin from which everything upwards may be served; None where not even the top may.
 
-    Cells of bins are taken in from the top in a fixed order and the walk ends at the first whose bound exceeds
-    `max_error`, so that no correction for the number of cells is due (a fixed-sequence test).
+    Cells of bins are taken in from the top in a fixed order and the walk ends at the first whose bound
+    exceeds `max_error`, so that no correction for the number of cells is due (a fixed-sequence test).
 
     Args:
         arrivals: Requests by bin of their score, the highest score last.

@@ -1,10 +1,12 @@
-"""What a namespace's outcomes have taught: which scores are right how often, and what tells right from wrong there."""
+"""What a namespace's outcomes have taught: how often a score is right, and what tells right from wrong."""
 
 from __future__ import annotations
 
 import math
 from collections import deque
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Iterable
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from tokenomics_core.cache._calibration import Bound, lowest_safe_bin, upper_bound
 
@@ -18,13 +20,13 @@ __all__ = ["BINS", "N_CLUES", "Experience", "bin_of", "score_bin"]
 
 BINS: Final = 64
 N_CLUES: Final = 18
-_KEPT: Final = 3_000
+_KEPT: Final = 2_500
 _KEPT_AFTER_DRIFT: Final = 150
 _ARRIVALS_KEPT: Final = 0.9995
 _REFITS: Final = frozenset({60, 120, 200, 300, 450, 650, 900, 1_200})
 _REFIT_EVERY: Final = 400
 _RIDGE: Final = 4.0
-_NEWTON_STEPS: Final = 5
+_NEWTON_STEPS: Final = 8
 _TRUSTED: Final = 80.0
 _ASSUMED: Final = 0.02
 _DRIFT_SLACK: Final = 0.05
@@ -43,6 +45,15 @@ def score_bin(logit: float) -> int:
     return bin_of(1.0 / (1.0 + math.exp(-min(max(logit, -30.0), 30.0))))
 
 
+class Outcome(NamedTuple):
+    """A known outcome; `clues` is None where it was restored, `servable` means that no guard objected."""
+
+    clues: tuple[float, ...] | None
+    bin: int
+    right: bool
+    servable: bool
+
+
 class Experience:
     """Outcomes of one namespace; not safe from several threads, its policy locks.
 
@@ -58,10 +69,11 @@ class Experience:
         self.labels = self.wrong = 0
         self.drifts = 0
         self.weights: list[float] = [0.0, 1.0] + [0.0] * (N_CLUES - 2)
+        self._prior = tuple(self.weights)
         self.guards: dict[str, list[float]] = {}
         self._weighted_requests = 0.0
         self._arrivals = [0.0] * BINS
-        self._rows: deque[tuple[tuple[float, ...] | None, int, bool, bool]] = deque(maxlen=_KEPT)
+        self._rows: deque[Outcome] = deque(maxlen=_KEPT)
         self._trusted = _TRUSTED
         self._alarm = 0.0
         self._since_refit = 0
@@ -94,7 +106,7 @@ class Experience:
             clues: Of the request.
             right: Whether the near answer was right.
             guard: Which guard objected.
-            servable: Whether it could have been served but for chance, so that it speaks for what is served.
+            servable: Whether no guard objected, so that it speaks for what is served.
         """
         self.labels += 1
         self.wrong += not right
@@ -104,7 +116,7 @@ class Experience:
             kept[0] += 1.0
             kept[1] += not right
         self._watch(bin_, right)
-        self._rows.append((clues, bin_, right, servable))
+        self._rows.append(Outcome(clues, bin_, right, servable))
         self._since_refit += 1
         return self.labels in _REFITS or self._since_refit >= _REFIT_EVERY
 
@@ -138,18 +150,21 @@ class Experience:
         self._since_refit = 0
         rows = [(clues, right) for clues, _, right, _ in self._rows if clues is not None]
         n_wrong = sum(not right for _, right in rows)
-        return None if min(n_wrong, len(rows) - n_wrong) <= 5 else (rows[-2_000:], tuple(self.weights))
+        return None if min(n_wrong, len(rows) - n_wrong) <= 5 else (rows[-2_000:], self._prior)
 
     def adopt(self, weights: list[float]) -> None:
         """Score by new weights from now on, and what is kept again."""
-        before = [self.score(clues) if clues is not None else bin_ for clues, bin_, _, _ in self._rows]
+        before = _score_bins(self._rows, self.weights)
+        after = _score_bins(self._rows, weights)
         self.weights = weights
-        rescored = [
-            (clues, self.score(clues) if clues is not None else bin_, right, servable)
-            for clues, bin_, right, servable in self._rows
-        ]
-        self._move_arrivals(before, [bin_ for _, bin_, _, _ in rescored])
-        self._rows = deque(rescored, maxlen=_KEPT)
+        self._move_arrivals(before, after)
+        self._rows = deque(
+            (
+                Outcome(row.clues, bin_, row.right, row.servable)
+                for row, bin_ in zip(self._rows, after, strict=True)
+            ),
+            maxlen=_KEPT,
+        )
 
     def _move_arrivals(self, before: list[int], after: list[int]) -> None:
         """Spread the arrivals of each bin as its outcomes' new scores are spread."""
@@ -164,11 +179,11 @@ class Experience:
         self._arrivals = moved
 
     def _watch(self, bin_: int, right: bool) -> None:
-        """Sound the alarm where outcomes are worse than like ones were; forget the old ones then (Page's test)."""
-        like = [row for row in list(self._rows)[-600:] if abs(row[1] - bin_) <= 3]
+        """Forget the old outcomes where new ones are worse than like ones were (Page's test)."""
+        like = [row for row in islice(reversed(self._rows), 600) if abs(row.bin - bin_) <= 3]
         if len(like) < 20:
             return
-        expected = (sum(not row[2] for row in like) + 1.0) / (len(like) + 2.0)
+        expected = (sum(not row.right for row in like) + 1.0) / (len(like) + 2.0)
         self._alarm = max(0.0, self._alarm + (not right) - expected - _DRIFT_SLACK)
         if self._alarm > _DRIFT_ALARM:
             self._alarm = 0.0
@@ -224,17 +239,27 @@ class Experience:
             found.drifts,
         ) = counts
         found.weights = _finites(values["weights"], N_CLUES)
+        found._prior = tuple(found.weights)
         found.guards = {str(name): _finites(kept, 2) for name, kept in values["guards"].items()}
         found._weighted_requests, *found._arrivals = _finites(values["arrivals"], BINS + 1)
         found._rows.extend(
-            (None, row & 63, bool(row & 64), bool(row & 128)) for row in bytes.fromhex(values["rows"])
+            Outcome(None, row & 63, bool(row & 64), bool(row & 128)) for row in bytes.fromhex(values["rows"])
         )
         found._trusted, found._alarm = _finites(values["watch"], 2)
         return found
 
 
+def _score_bins(rows: Iterable[Outcome], weights: list[float]) -> list[int]:
+    """Return the bins of outcomes under other weights; restored ones stay where they were."""
+    import numpy as np  # noqa: PLC0415 - see above
+
+    known = np.array([row.clues for row in rows if row.clues is not None]).reshape(-1, N_CLUES)
+    logits = iter((known @ np.array(weights)).tolist())
+    return [row.bin if row.clues is None else score_bin(next(logits)) for row in rows]
+
+
 def refit(rows: list[tuple[tuple[float, ...], bool]], prior: tuple[float, ...]) -> list[float]:
-    """Fit the weights of the clues to outcomes, drawn towards what they were (logistic, ridge, Newton's steps)."""
+    """Fit the weights of the clues to outcomes, drawn towards a prior (logistic, ridge, Newton's steps)."""
     import numpy as np  # noqa: PLC0415 - see above
 
     x = np.array([clues for clues, _ in rows])
@@ -243,12 +268,25 @@ def refit(rows: list[tuple[tuple[float, ...], bool]], prior: tuple[float, ...]) 
     scale = np.sqrt((x * x).mean(axis=0)) + 1e-3
     x, center = x / scale, center * scale
     weights = center.copy()
+    loss = _loss(x, y, weights, center)
     for _ in range(_NEWTON_STEPS):
         p = 1.0 / (1.0 + np.exp(-np.clip(x @ weights, -30, 30)))
-        hessian = (x * (p * (1.0 - p) + 1e-4)[:, None]).T @ x + _RIDGE * np.eye(x.shape[1])
-        weights -= np.linalg.solve(hessian, x.T @ (p - y) + _RIDGE * (weights - center))
+        hessian = (x * (p * (1.0 - p))[:, None]).T @ x + _RIDGE * np.eye(x.shape[1])
+        step = np.linalg.solve(hessian, x.T @ (p - y) + _RIDGE * (weights - center))
+        for size in (1.0, 0.5, 0.2, 0.05):
+            tried = _loss(x, y, weights - size * step, center)
+            if tried < loss:
+                weights, loss = weights - size * step, tried
+                break
     learned: list[float] = np.clip(weights / scale, -1e3, 1e3).tolist()
     return learned
+
+
+def _loss(x: Floats, y: Floats, weights: Floats, center: Floats) -> float:
+    import numpy as np  # noqa: PLC0415 - see above
+
+    z = x @ weights
+    return float((np.logaddexp(0.0, z) - y * z).sum() + _RIDGE / 2 * ((weights - center) ** 2).sum())
 
 
 def _whole(value: Any, below: int | None = None) -> int:

@@ -42,7 +42,7 @@ FEATURES: Final = (
 
 
 def background_of(neighbours: Sequence[Neighbour]) -> float | None:
-    """Return the mean similarity of the second half of the neighbours; None where there are fewer than four."""
+    """Return the mean similarity of the second half of the neighbours; None under four."""
     if len(neighbours) < 4:
         return None
     tail = neighbours[len(neighbours) // 2 :]

@@ -31,7 +31,7 @@ class FixedThreshold:
         guards: `default`, `strict`, `none`, or names of guards.
         english: Whether the guards that know English words are on.
         verifier: Another verifier than the one that is shipped.
-        compare: With how many groups' answers a fresh answer is to be compared, so that equal ones share a group.
+        compare: With how many groups' answers a fresh one is compared, so that equal ones share a group.
 
     Raises:
         ConfigurationError: The threshold lies outside [0, 1], or there is no such guard.

@@ -20,31 +20,45 @@ __all__ = [
     "opposites",
     "stem",
     "synonyms",
+    "words_in",
 ]
 
+
+def words_in(text: str) -> list[str]:
+    """Cut a list of words at its spaces."""
+    return text.split()
+
+
 STOP: Final = frozenset(
-    """
-    a an the this that these those there here it its itself i me my mine myself we us our ours you your yours he
+    words_in("""
+    a an the this that these those there here it its itself i me my mine myself we us our ours you your
+    yours he
     him his she her hers they them their theirs one who whom whose what which when where why how am is are was
     were be been being do does did doing done have has had having will would shall should can could may might
-    must ought need of to in on at by for with about into through from up down out off over under and or but if
-    so as than then too very just also some any such own same s t d ll ve re m please hi hello hey thanks thank
+    must ought need of to in on at by for with about into through from up down out off over under and or but
+    if
+    so as than then too very just also some any such own same s t d ll ve re m please hi hello hey thanks
+    thank
     tell know want like help let get got make go going ok okay kindly could wonder wondering possible way ways
     able really quite actually currently ever even get gets getting got there's hey yes well now um exactly
     anybody anyone somebody someone anything something thing things much many lot bit kind sort sure say says
-    said told give gives given question answer explain mean because while per via else require requires required obtain proper properly
-    """.split()
+    said told give gives given question answer explain mean because while per via else require requires
+    required obtain proper properly
+    """)
 )
 
 NEGATIONS: Final = frozenset(
-    "not no never none nothing nobody nowhere neither nor cannot unable hardly without impossible".split()
+    words_in("not no never none nothing nobody nowhere neither nor cannot unable hardly without impossible")
 )
 
 NUMBER_WORDS: Final = {
     word: str(value)
     for value, word in enumerate(
-        "zero _ two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
-        "seventeen eighteen nineteen".split()
+        words_in(
+            "zero _ two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen "
+            "sixteen "
+            "seventeen eighteen nineteen"
+        )
     )
     if word != "_"
 } | {
@@ -71,8 +85,8 @@ NUMBER_WORDS: Final = {
 }
 
 DATES: Final = {
-    **{word: word for word in "today tomorrow yesterday tonight weekend weekday noon midnight".split()},
-    **{word: word for word in "morning afternoon evening night spring summer autumn winter".split()},
+    **{word: word for word in words_in("today tomorrow yesterday tonight weekend weekday noon midnight")},
+    **{word: word for word in words_in("morning afternoon evening night spring summer autumn winter")},
     "fall": "fall",
     "mornings": "morning",
     "evenings": "evening",
@@ -219,8 +233,10 @@ SCOPE: Final = {
 }
 
 STRONG_SCOPE: Final = frozenset(
-    "only except without before after until since both either least most maximum minimum permanently "
-    "temporarily instead again always outside inside above below".split()
+    words_in(
+        "only except without before after until since both either least most maximum minimum permanently "
+        "temporarily instead again always outside inside above below"
+    )
 )
 
 PREFIXES: Final = (

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from itertools import product
 from typing import Final
 
-from tokenomics_core.cache._lexicon import PREFIXES, STRONG_SCOPE, opposites, stem
+from tokenomics_core.cache._lexicon import PREFIXES, STRONG_SCOPE, opposites, stem, words_in
 from tokenomics_core.cache._pair import Pair
 from tokenomics_core.errors import ConfigurationError
 
@@ -22,17 +22,21 @@ _PERSONS: Final = {
     "they": "they", "them": "they", "their": "they",
     "you": "you", "your": "you", "yours": "you",
 }  # fmt: skip
+_ARTICLES: Final = frozenset({"a", "an", "the"})
 _FUTURE: Final = frozenset({"will", "shall"})
 _PAST: Final = frozenset({"did", "was", "were", "had"})
 _FLIPS: Final = ({"ought", "may"}, {"ought", "done"}, {"may", "done"})
 _COMPATIBLE: Final = frozenset(
     frozenset(pair.split("/"))
-    for pair in (
-        "how/where how/what how/which what/who what/why what/when what/where what/which which/who which/where "
-        "which/when how_much/what how_much/how how_long/when how_soon/when how_soon/how_long how_fast/how_long "
+    for pair in words_in(
+        "how/where how/what how/which what/who what/why what/when what/where what/which which/who "
+        "which/where "
+        "which/when how_much/what how_much/how how_long/when how_soon/when how_soon/how_long "
+        "how_fast/how_long "
         "how_fast/when how_late/when how_long/what how_big/what how_tall/what how_many/what how_far/what "
-        "how_old/what how_high/what how_high/how_tall how_deep/what how_wide/what how_heavy/what how_far/how_long"
-    ).split()
+        "how_old/what how_high/what how_high/how_tall how_deep/what how_wide/what how_heavy/what "
+        "how_far/how_long"
+    )
 )
 
 
@@ -105,7 +109,7 @@ def person_differs(pair: Pair) -> bool:
 
 
 def tense_differs(pair: Pair) -> bool:
-    """One question is about the past and the other about the future, or one about duty, the other about leave."""
+    """One is about the past and the other about the future, or one about duty and the other about leave."""
     a, b = set(pair.a.tokens), set(pair.b.tokens)
     flipped = (a & _FUTURE and b & _PAST and not b & _FUTURE) or (
         b & _FUTURE and a & _PAST and not a & _FUTURE
@@ -130,7 +134,7 @@ def word_inserted(pair: Pair) -> bool:
     """One question has a word or two more that carry meaning; the rest is much the same."""
     if bool(pair.only_a) == bool(pair.only_b) or pair.alike or len(pair.only_a + pair.only_b) > 2:
         return False
-    return _template_overlap(pair) >= 0.75
+    return _template_overlap(pair) >= 0.7
 
 
 def name_added(pair: Pair) -> bool:
@@ -159,17 +163,17 @@ def _is_prefixed(one: str, other: str) -> bool:
 
 def _modality(tokens: tuple[str, ...]) -> str:
     """Say whether a question asks for a duty, for leave or for what was done: `must I`, `can I`, `have I`."""
-    for place, token in enumerate(tokens[:-1]):
-        if token in ("required", "mandatory"):
+    for place, word in enumerate(tokens[:-1]):
+        if word in ("required", "mandatory"):
             return "ought"
         if tokens[place + 1] not in _PERSONS:
             continue
         after = tokens[place + 2 : place + 4]
-        if token in ("must", "should") or (token in ("do", "does") and _is_duty(after)):
+        if word in ("must", "should") or (word in ("do", "does") and _is_duty(after)):
             return "ought"
-        if token in ("can", "could", "may", "am") and (token != "am" or "allowed" in after):
+        if word in ("can", "could", "may", "am") and (word != "am" or "allowed" in after):
             return "may"
-        if token in ("have", "has") and place == 0:
+        if word in ("have", "has") and place == 0:
             return "done"
     return ""
 
@@ -186,12 +190,14 @@ def _template_overlap(pair: Pair) -> float:
         for one, other in pair.alike
         for words, word in ((pair.a.words, one), (pair.b.words, other))
     }
-    a, b = set(pair.a.tokens) - swapped, set(pair.b.tokens) - swapped
+    a, b = (
+        {stem(word) for word in one.tokens if word not in swapped | _ARTICLES} for one in (pair.a, pair.b)
+    )
     return len(a & b) / len(a | b) if a | b else 1.0
 
 
 def _placed(tokens: tuple[str, ...]) -> list[str]:
-    return [_PERSONS.get(token, token) for token in tokens if token not in ("a", "an", "the")]
+    return [_PERSONS.get(token, token) for token in tokens if token not in _ARTICLES]
 
 
 def _displaced(left: list[str], right: list[str]) -> set[str]:
@@ -216,7 +222,9 @@ def _sides(tokens: list[str]) -> dict[str, set[tuple[str, int]]]:
     return found
 
 
-_UNPLACED: Final = frozenset("is are was were be do does did to of in on at by for and or from with".split())
+_UNPLACED: Final = frozenset(
+    words_in("is are was were be do does did to of in on at by for and or from with")
+)
 
 PAIR_GUARDS: Final[dict[str, PairGuard]] = {
     "number": number_differs,

@@ -16,6 +16,7 @@ from tokenomics_core.cache._lexicon import (
     STOP,
     UNITS,
     stem,
+    words_in,
 )
 
 __all__ = ["Question", "analyze"]
@@ -27,7 +28,7 @@ _TOKEN: Final = re.compile(
 )
 _QUANTITY: Final = re.compile(r"^(\d[\d.,]*?)([^\W\d_]+)$")
 _CONTRACTED: Final = {
-    **{form: ("not",) for form in ("aint", "ain't")},
+    **dict.fromkeys(("aint", "ain't"), ("not",)),
     **{
         f"{verb}{ending}": (word, "not")
         for verb, word in {
@@ -36,7 +37,9 @@ _CONTRACTED: Final = {
             "sha": "shall",
             **{
                 same: same
-                for same in "do does did is are was were have has had could should would might must need".split()
+                for same in words_in(
+                    "do does did is are was were have has had could should would might must need"
+                )
             },
         }.items()
         for ending in ("nt", "n't")
@@ -55,9 +58,9 @@ _CONTRACTED: Final = {
     "let's": ("let", "us"),
 }
 _ENDINGS: Final = {"'ll": "will", "'re": "are", "'ve": "have", "'d": "would", "'m": "am", "'s": ""}
-_ASKING: Final = frozenset("who whom whose what which when where why how".split())
+_ASKING: Final = frozenset(words_in("who whom whose what which when where why how"))
 _AFTER_HOW: Final = frozenset(
-    "much many long often far old big tall fast soon late high deep wide heavy hot cold".split()
+    words_in("much many long often far old big tall fast soon late high deep wide heavy hot cold")
 )
 _JOINED: Final = {
     "wi-fi": "wifi",
@@ -67,7 +70,7 @@ _JOINED: Final = {
     "sign-in": "signin",
 }
 _PHRASAL: Final = frozenset(
-    "turn turned turning switch switched log logged logging sign signed check checked put shut".split()
+    words_in("turn turned turning switch switched log logged logging sign signed check checked put shut")
 )
 _PARTICLES: Final = frozenset({"on", "off", "in", "out", "up", "down"})
 _AMBIGUOUS_MONTHS: Final = frozenset({"may", "march", "sun", "fall", "second"})
@@ -230,13 +233,13 @@ def _names(plain: str, raw: list[str]) -> frozenset[str]:
 
 
 def _asks(tokens: list[str]) -> str:
-    for place, token in enumerate(tokens):
-        if token not in _ASKING:
+    for place, word in enumerate(tokens):
+        if word not in _ASKING:
             continue
         after = tokens[place + 1] if place + 1 < len(tokens) else ""
-        if token == "how":
+        if word == "how":
             return "why" if after == "come" else f"how {after}" if after in _AFTER_HOW else "how"
-        if token == "what" and after in ("time", "date", "day", "year"):
+        if word == "what" and after in ("time", "date", "day", "year"):
             return "when"
-        return {"whom": "who", "whose": "who"}.get(token, token)
+        return {"whom": "who", "whose": "who"}.get(word, word)
     return ""

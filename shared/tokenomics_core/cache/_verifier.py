@@ -41,8 +41,8 @@ class Judgement(NamedTuple):
 class Verifier:
     """Judges whether two questions have the same answer.
 
-    A small network over features of the pair (`_features.py`), trained on public pairs for the built-in embedder;
-    how near farther neighbours are tells it how near means near with another embedder or in a narrow field.
+    A small network over features of the pair (`_features.py`), trained on public pairs for the built-in
+    embedder; how near farther neighbours are tells it what near means with another one or in a narrow field.
     """
 
     def __init__(self, weights: str | Path | None = None) -> None:
@@ -80,8 +80,8 @@ class Verifier:
     def threshold(self, max_error: float) -> float:
         """Return the probability to ask for where no outcome is known yet.
 
-        It comes from streams of questions of the training's held-out intents: the share of wrong answers among all
-        requests stayed under half of `max_error` on each of them.
+        It comes from streams of questions of the training's held-out intents; the share of wrong answers
+        among all requests stayed well under `max_error`.
         """
         known = [probability for error, probability in self._thresholds if error <= max_error]
         return known[-1] if known else 1.0
@@ -118,7 +118,7 @@ def _parse(text: str, origin: str) -> tuple[list[Any], float, list[tuple[float, 
     try:
         data = json.loads(text)
         if data["format"] != _FORMAT or tuple(data["features"]) != FEATURES:
-            raise ConfigurationError(f"{origin} is of another version of the verifier; no verifier was made")
+            raise ValueError("it is of another version")  # noqa: TRY301 - told below, with its origin
         layers = [
             (np.array(layer["matrix"], float), np.array(layer["offset"], float)) for layer in data["layers"]
         ]
@@ -127,13 +127,11 @@ def _parse(text: str, origin: str) -> tuple[list[Any], float, list[tuple[float, 
             if matrix.shape != (width, offset.size) or not (
                 np.isfinite(matrix).all() and np.isfinite(offset).all()
             ):
-                raise ValueError("layers do not fit")
+                raise ValueError("its layers do not fit")  # noqa: TRY301 - likewise
             width = offset.size
         thresholds = sorted((float(error), float(least)) for error, least in data["thresholds"])
         return layers, float(data["background"]), thresholds, str(data["version"])
     except (KeyError, TypeError, ValueError, IndexError) as error:
-        if isinstance(error, ConfigurationError):
-            raise
         raise ConfigurationError(
             f"{origin} holds no weights of a verifier ({error}); no verifier was made"
         ) from error
