@@ -11,10 +11,11 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypedDict, Unpack
 
 from tokenomics_core.cache._answers import AnswerComparer
+from tokenomics_core.cache._asking import Parts, Steps
 from tokenomics_core.cache._background_work import BackgroundWork
 from tokenomics_core.cache._events import Changes, Listeners, SeenVersions
 from tokenomics_core.cache._flight import Leases
-from tokenomics_core.cache._flow import Flow, Parts, Steps
+from tokenomics_core.cache._flow import Flow
 from tokenomics_core.cache._hit import Answer, Fetched, Hit, How, Lookup, as_answer, checked_question
 from tokenomics_core.cache._life import Lifetimes, Room, Uses, checked_seconds
 from tokenomics_core.cache._money import Costs
@@ -326,8 +327,8 @@ class ResponseCache(Upkeep):
     ) -> Steps[bool]:
         checked_question(partition, question, how)
         fresh = as_answer(payload, dict(about))
-        stored = yield from self._flow.put(partition, question, fresh, lookup=lookup, how=how)
-        return stored is not None
+        kept = yield from self._flow.put(partition, question, fresh, lookup=lookup, how=how)
+        return kept.is_stored
 
     def _begun(self, partition: str, question: str, wait_s: float | None, narrow: Narrow) -> Steps[Turn]:
         how = narrow.get("how", "semantic")

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from tokenomics_core.cache._asking import FAILED, Steps
 from tokenomics_core.cache._entry import CacheEntry, Neighbour
-from tokenomics_core.cache._flow import FAILED, Flow, Steps
+from tokenomics_core.cache._flow import Flow
 from tokenomics_core.cache._protocols import Decision
 from tokenomics_core.cache._text import key_of, normalised
 

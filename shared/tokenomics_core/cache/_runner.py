@@ -6,7 +6,7 @@ import asyncio
 import threading
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from tokenomics_core.cache._flow import Step, Steps
+from tokenomics_core.cache._asking import Step, Steps
 from tokenomics_core.cache._protocols import CacheStore
 from tokenomics_core.steps import call, call_async, drive, drive_async
 

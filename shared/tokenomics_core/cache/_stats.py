@@ -25,6 +25,7 @@ class CacheStats:
         hits_semantic: Answers to another question of the same meaning.
         hits_stale: Of the exact ones, those served past their time while they were fetched anew.
         hits_shared: Answers taken from a call in flight.
+        waits_given_up: Callers that waited too long for a call in flight and made their own.
         misses: Look-ups without an answer, by reason.
         guards: Objections by guard, when asked, served or stored.
         stored: Answers kept.
@@ -49,6 +50,7 @@ class CacheStats:
     hits_semantic: int = 0
     hits_stale: int = 0
     hits_shared: int = 0
+    waits_given_up: int = 0
     misses: Mapping[str, int] = field(default_factory=dict)
     guards: Mapping[str, int] = field(default_factory=dict)
     stored: int = 0
@@ -168,6 +170,7 @@ class Counts:
                 hits_semantic=number.get("semantic", 0),
                 hits_stale=number.get("stale", 0),
                 hits_shared=number.get("shared", 0),
+                waits_given_up=number.get("waits_given_up", 0),
                 misses={reason: count for reason, count in self._misses.items() if count},
                 guards=dict(self._guards),
                 stored=number.get("stored", 0),

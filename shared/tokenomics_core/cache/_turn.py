@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, Self
 
+from tokenomics_core.cache._asking import Steps
 from tokenomics_core.cache._flight import Flight, Flights, Leases, Outcome
-from tokenomics_core.cache._flow import Flow, Steps
+from tokenomics_core.cache._flow import Flow
 from tokenomics_core.cache._hit import Answer, Hit, How, Lookup, as_answer
 from tokenomics_core.cache._runner import Runner
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from tokenomics_core.cache._entry import CacheEntry
+    from tokenomics_core.cache._storing import Kept
 
 __all__ = ["LEASE_S", "Turn", "Turns"]
 
@@ -97,17 +98,22 @@ class Turn:
         outcome: Outcome = "failed"
         hit = None
         try:
-            stored = yield from self._turns.put(self.lookup, fresh)
+            kept = yield from self._turns.put(self.lookup, fresh)
             # What a guard refused is for nobody else; what only the store could not keep is.
-            outcome = "shared" if stored is not None else "private"
-            if stored is not None:
+            outcome = "private" if kept.entry is None else "shared"
+            if kept.entry is not None:
                 hit = Hit(
-                    entry=stored, kind="exact", probability=1.0, age_s=0.0, shared=True, lookup=self.lookup
+                    entry=kept.entry,
+                    kind="exact",
+                    probability=1.0,
+                    age_s=0.0,
+                    shared=True,
+                    lookup=self.lookup,
                 )
         finally:
             self._end(outcome, hit)
         yield from self._release()
-        return stored is not None
+        return kept.is_stored
 
     def _abandon(self) -> Steps[None]:
         self._is_over = True
@@ -221,7 +227,7 @@ class Turns:
         if self._leases is not None:
             yield from self.flow.ask_store("release", name, owner)
 
-    def put(self, lookup: Lookup, fresh: Answer) -> Steps[CacheEntry | None]:
+    def put(self, lookup: Lookup, fresh: Answer) -> Steps[Kept]:
         """Store what was computed."""
         return (
             yield from self.flow.put(lookup.partition, lookup.question, fresh, lookup=lookup, how=lookup.how)

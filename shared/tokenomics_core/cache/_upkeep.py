@@ -8,11 +8,12 @@ from datetime import UTC, datetime, timedelta
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
+from tokenomics_core.cache._asking import FAILED, Steps
 from tokenomics_core.cache._background_work import BackgroundWork
 from tokenomics_core.cache._entry import Selector
 from tokenomics_core.cache._events import CacheEvent, SeenVersions
 from tokenomics_core.cache._explain import Explanation, explained
-from tokenomics_core.cache._flow import FAILED, Flow, Steps
+from tokenomics_core.cache._flow import Flow
 from tokenomics_core.cache._hit import Hit, checked_question
 from tokenomics_core.cache._protocols import PolicyReport
 from tokenomics_core.cache._runner import Runner

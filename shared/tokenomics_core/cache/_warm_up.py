@@ -10,7 +10,8 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from tokenomics_core.cache._flow import Flow, Steps
+from tokenomics_core.cache._asking import Steps
+from tokenomics_core.cache._flow import Flow
 from tokenomics_core.cache._hit import Answer
 from tokenomics_core.errors import ConfigurationError
 from tokenomics_core.types import Usage
@@ -68,8 +69,8 @@ def warmed_up(
         except (ValueError, TypeError, RecursionError) as error:
             bad.append(BadLine(number=number, why=str(error), text=_quoted(line)))
             continue
-        stored = yield from flow.put(place, question, fresh)
-        count["stored" if stored is not None else "not_kept"] += 1
+        kept = yield from flow.put(place, question, fresh)
+        count["stored" if kept.is_stored else "not_kept"] += 1
     return WarmUp(stored=count["stored"], not_kept=count["not_kept"], bad_lines=tuple(bad))
 
 

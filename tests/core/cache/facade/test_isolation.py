@@ -86,6 +86,14 @@ def test_two_partitions_never_have_one_place(pair):
     assert Flow.place(flow("n"), pair[0]) != Flow.place(flow("m"), pair[0])
 
 
+def test_a_name_too_long_to_be_kept_is_not_taken_for_its_own_digest():
+    flow = ResponseCache(DictStore(), WordEmbedder(), NearPolicy())._flow
+    long = flow.place("p" * 600)
+    digest = long.removeprefix("default")[1:]
+    assert len(long) < 200
+    assert flow.place(digest) != long
+
+
 def test_a_store_that_mixes_partitions_up_is_not_believed():
     class Mixed(DictStore):
         def search(self, partition, vector, k, now):

@@ -198,7 +198,8 @@ class TestInvalidation:
         assert await parts.cache.aon_source_changed("doc", "v2") == 1
 
     def test_an_answer_computed_from_what_changed_meanwhile_is_not_stored(self, made):
-        cache = made().cache
+        parts = made()
+        cache = parts.cache
         for change, kept in (("doc", False), ("another", True)):
 
             def compute(change=change):
@@ -206,6 +207,7 @@ class TestInvalidation:
                 return "from doc"
 
             assert cache.fetch("p", Q, compute, sources="doc").is_stored is kept
+            assert ("put" in parts.store.calls) is kept
         assert cache.stats().refused == {"invalidated": 1}
 
     def test_who_asks_after_a_change_does_not_wait_for_a_call_from_before_it(self, made):

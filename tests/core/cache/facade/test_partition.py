@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import enum
+import os
 import subprocess
 import sys
 from decimal import Decimal
@@ -117,7 +118,7 @@ def test_every_process_names_a_partition_alike():
             capture_output=True,
             text=True,
             check=True,
-            env={"PYTHONHASHSEED": seed},
+            env={**os.environ, "PYTHONHASHSEED": seed},
         ).stdout.strip()
         for seed in ("1", "2", "3")
     }
