@@ -232,14 +232,16 @@ class MemoryCacheStore:
         """Return the smallest set that holds everything a selector can name."""
         if selector.id is not None:
             return [selector.id] if selector.id in self._entries else []
-        sets: list[set[str]] = [
-            self._named.get((name, value), set())
-            for name in _NAMED
-            if (value := getattr(selector, name)) is not None
-        ]
+        smallest: set[str] | None = None
+        for name in _NAMED:
+            value = getattr(selector, name)
+            if value is not None:
+                named = self._named.get((name, value), set())
+                smallest = named if smallest is None or len(named) < len(smallest) else smallest
         if selector.partition is not None:
-            sets.append(self._members.get(selector.partition, set()))
-        return list(min(sets, key=lambda found: len(found))) if sets else list(self._entries)
+            members = self._members.get(selector.partition, set())
+            smallest = members if smallest is None or len(members) < len(smallest) else smallest
+        return list(self._entries if smallest is None else smallest)
 
     async def abind(self, embedder: str, dimension: int) -> None:
         """Remember whose vectors are kept."""

@@ -5,14 +5,12 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable
 
-__all__ = ["APPLICATION_ID", "MIGRATIONS", "SCHEMA_VERSION", "UnusableFileError", "prepare"]
+from tokenomics_core.sqlite_file import migrate
+
+__all__ = ["APPLICATION_ID", "MIGRATIONS", "SCHEMA_VERSION", "prepare"]
 
 APPLICATION_ID = 0x746B6E6C
 """Marks a SQLite file as a ledger of this package ("tknl")."""
-
-
-class UnusableFileError(Exception):
-    """A file is a sound database, but not one that may be written here."""
 
 
 _KEPT = (
@@ -112,41 +110,5 @@ SCHEMA_VERSION = len(MIGRATIONS)
 
 
 def prepare(connection: sqlite3.Connection) -> None:
-    """Bring a database to the present schema in one transaction; a present one is only looked at.
-
-    Raises:
-        UnusableFileError: The file is of another kind, or of a newer version; it was not changed.
-    """
-    connection.execute("BEGIN")  # what is looked at together must be of one moment: others may be at it too
-    try:
-        version = _version(connection)
-    finally:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-    if version == SCHEMA_VERSION:
-        return
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        for step in MIGRATIONS[_version(connection) :]:  # again: another process may have come first
-            step(connection)
-        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-        connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-        connection.execute("COMMIT")
-    except BaseException:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise
-
-
-def _version(connection: sqlite3.Connection) -> int:
-    version = int(connection.execute("PRAGMA user_version").fetchone()[0])
-    application = int(connection.execute("PRAGMA application_id").fetchone()[0])
-    is_empty = not connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
-    if application != APPLICATION_ID and not (application == 0 and version == 0 and is_empty):
-        raise UnusableFileError("is a SQLite database, but no ledger")
-    if version > SCHEMA_VERSION:
-        raise UnusableFileError(
-            f"has schema version {version}, and this release knows versions up to {SCHEMA_VERSION}: "
-            "install a newer token-economics"
-        )
-    return version
+    """Bring a database to the present schema; see `sqlite_file.migrate`."""
+    migrate(connection, APPLICATION_ID, MIGRATIONS, "ledger")

@@ -14,7 +14,6 @@ from tokenomics_core.errors import ConfigurationError
 from tokenomics_core.ledger._base import BaseLedger, Group, utc_now
 from tokenomics_core.ledger._batch import BatchWriter
 from tokenomics_core.ledger._calendar import Calendar
-from tokenomics_core.ledger._database import Database, Synchronous
 from tokenomics_core.ledger._entry import admit
 from tokenomics_core.ledger._query import Query
 from tokenomics_core.ledger._rows import (
@@ -28,6 +27,8 @@ from tokenomics_core.ledger._rows import (
     to_record,
     to_row,
 )
+from tokenomics_core.ledger._schema import prepare
+from tokenomics_core.sqlite_file import Database, Synchronous
 from tokenomics_core.types import SpendRecord, Totals
 
 __all__ = ["SQLiteLedger"]
@@ -83,7 +84,7 @@ class SQLiteLedger(BaseLedger):
         self.path = os.path.abspath(name)  # noqa: PTH100 - Path.resolve would follow links
         self._keep_content = keep_content
         self._clock = clock
-        self._database = Database(self.path, busy_timeout_s=busy_timeout_s, synchronous=synchronous)
+        self._database = Database(self.path, prepare, busy_timeout_s=busy_timeout_s, synchronous=synchronous)
         self._batch: BatchWriter | None = None
         if flush_every_s is not None:
             self._batch = BatchWriter(self.path, _Writer(self._database), every_s=flush_every_s)

@@ -7,15 +7,14 @@ import sqlite3
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
 from tokenomics_core.errors import StoreError
-from tokenomics_core.ledger._schema import UnusableFileError, prepare
 
-__all__ = ["Database", "Synchronous"]
+__all__ = ["Database", "Synchronous", "UnusableFileError", "migrate"]
 
 Synchronous = Literal["normal", "full"]
 
@@ -25,15 +24,33 @@ _registry_lock = threading.Lock()
 _held_over_fork: list[Database] = []
 
 
+class UnusableFileError(Exception):
+    """A file is a sound database, but not one that may be written here."""
+
+
 class Database:
     """Two connections to one file, opened when needed: one writes, one reads, each under a lock.
 
     Readers do not hold up writers. Before a fork both are closed, and parent and child open their own:
     SQLite forbids to carry one over. `on_child` is called in the child.
+
+    Args:
+        path: Absolute.
+        prepare: Creates or migrates the tables over a fresh connection; raises `UnusableFileError` for a file
+            that it must not touch.
+        busy_timeout_s: How long to wait for other processes.
+        synchronous: SQLite's setting of that name.
     """
 
-    def __init__(self, path: str, *, busy_timeout_s: float, synchronous: Synchronous) -> None:
-        self.path = path
+    def __init__(
+        self,
+        path: str,
+        prepare: Callable[[sqlite3.Connection], None],
+        *,
+        busy_timeout_s: float,
+        synchronous: Synchronous,
+    ) -> None:
+        self.path, self._prepare = path, prepare
         self._busy_timeout_s, self._synchronous = busy_timeout_s, synchronous
         self._write_lock, self._read_lock = threading.RLock(), threading.RLock()
         self._writer: sqlite3.Connection | None = None
@@ -85,7 +102,7 @@ class Database:
         if self._writer is None:
             connection = self._connect(mode="rwc")
             try:
-                prepare(connection)
+                self._prepare(connection)
                 self._enter_wal_mode(connection)
                 connection.execute(f"PRAGMA synchronous = {self._synchronous}")
                 connection.execute("PRAGMA secure_delete = ON")
@@ -165,6 +182,59 @@ class Database:
     def _after_fork(self) -> None:
         self._read_lock.release()
         self._write_lock.release()
+
+
+def migrate(
+    connection: sqlite3.Connection,
+    application_id: int,
+    migrations: Sequence[Callable[[sqlite3.Connection], None]],
+    kind: str,
+) -> None:
+    """Bring a database to the present schema in one transaction; a present one is only looked at.
+
+    Args:
+        connection: In autocommit mode.
+        application_id: Marks files of this kind.
+        migrations: The step at position n leads from version n to n + 1.
+        kind: What such a file is called.
+
+    Raises:
+        UnusableFileError: The file is of another kind, or of a newer version; it was not changed.
+    """
+    connection.execute("BEGIN")  # what is looked at together must be of one moment: others may be at it too
+    try:
+        version = _version(connection, application_id, len(migrations), kind)
+    finally:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+    if version == len(migrations):
+        return
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        # Looked at again: another process may have come first.
+        for step in migrations[_version(connection, application_id, len(migrations), kind) :]:
+            step(connection)
+        connection.execute(f"PRAGMA application_id = {application_id}")
+        connection.execute(f"PRAGMA user_version = {len(migrations)}")
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+def _version(connection: sqlite3.Connection, application_id: int, newest: int, kind: str) -> int:
+    version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+    application = int(connection.execute("PRAGMA application_id").fetchone()[0])
+    is_empty = not connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+    if application != application_id and not (application == 0 and version == 0 and is_empty):
+        raise UnusableFileError(f"is a SQLite database, but no {kind}")
+    if version > newest:
+        raise UnusableFileError(
+            f"has schema version {version}, and this release knows versions up to {newest}: "
+            "install a newer token-economics"
+        )
+    return version
 
 
 def _before_fork() -> None:
