@@ -10,6 +10,7 @@ from tokenomics_core.cache._memory import MemoryCacheStore
 from tokenomics_core.cache._partition import partition_of
 from tokenomics_core.cache._protocols import CachePolicy, CacheStore, Decision, PolicyReport
 from tokenomics_core.cache._serving import ChatRequest, KeyRule, ServingRule
+from tokenomics_core.cache._sqlite import SQLiteCacheStore
 from tokenomics_core.cache._stats import CacheStats
 from tokenomics_core.cache._verifier import Verifier
 
@@ -31,6 +32,7 @@ __all__ = [
     "Neighbour",
     "PolicyReport",
     "ResponseCache",
+    "SQLiteCacheStore",
     "Selector",
     "ServingRule",
     "StoreSize",

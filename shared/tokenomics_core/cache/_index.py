@@ -46,6 +46,11 @@ class VectorIndex:
         self._next: _Graph | None = None
         self._waiting: Iterator[tuple[str, Vector]] | None = None
 
+    @property
+    def dimension(self) -> int:
+        """Length of a vector."""
+        return self._dimension
+
     def __len__(self) -> int:
         holder = self._block if self._block is not None else self._graph
         return 0 if holder is None else len(holder)
