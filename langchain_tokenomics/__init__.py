@@ -19,20 +19,26 @@ except ModuleNotFoundError as error:
     raise MissingExtraError("langchain-core", "langchain") from error
 
 from langchain_tokenomics.budgets import BudgetCallbackHandler, BudgetExceededError
+from langchain_tokenomics.cache import SemanticCache
 from langchain_tokenomics.callbacks import CostCallbackHandler
+from langchain_tokenomics.embedders import as_embedder
 from langchain_tokenomics.embeddings import MeteredEmbeddings
 from langchain_tokenomics.tracking import track_cost
 from tokenomics_core.types import attribution, in_context
 
 if TYPE_CHECKING:
+    from langchain_tokenomics._caching_middleware import CachingMiddleware
     from langchain_tokenomics.middleware import BudgetMiddleware
 
 __all__ = [
     "BudgetCallbackHandler",
     "BudgetExceededError",
     "BudgetMiddleware",
+    "CachingMiddleware",
     "CostCallbackHandler",
     "MeteredEmbeddings",
+    "SemanticCache",
+    "as_embedder",
     "attribution",
     "in_context",
     "track_cost",
@@ -44,4 +50,8 @@ def __getattr__(name: str) -> Any:  # the names of a module
         from langchain_tokenomics.middleware import BudgetMiddleware  # noqa: PLC0415 - needs the extra `agents`
 
         return BudgetMiddleware
+    if name == "CachingMiddleware":
+        from langchain_tokenomics._caching_middleware import CachingMiddleware  # noqa: PLC0415 - likewise
+
+        return CachingMiddleware
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -11,6 +11,7 @@ from typing import Any
 from langchain_core.messages import AIMessage, BaseMessage, get_buffer_string
 from langchain_core.outputs import ChatGeneration, Generation, LLMResult
 
+from langchain_tokenomics._cache_mark import MARK, avoided_usage
 from tokenomics_core.observability import CallEnd, CallStart
 from tokenomics_core.pricing import is_known_provider
 from tokenomics_core.types import Attribution, current_attribution
@@ -84,8 +85,10 @@ def call_end(response: LLMResult) -> CallEnd:
     llm_output = response.llm_output or _NOTHING
     reported = message.usage_metadata if isinstance(message, AIMessage) else None
     told: Mapping[str, Any] = message.response_metadata if message is not None else _NOTHING
+    avoided = avoided_usage(told) if MARK in told else None
     return CallEnd(
-        usage=usage_from_langchain(
+        usage=avoided
+        or usage_from_langchain(
             reported,
             response_metadata=told,
             llm_output=llm_output,
@@ -94,7 +97,7 @@ def call_end(response: LLMResult) -> CallEnd:
         model=_answering_model(told, llm_output),
         provider=_name(told.get("model_provider")),
         output=_output_of(generation),
-        from_cache=is_langchain_cache_hit(reported, response.llm_output),
+        from_cache=avoided is not None or is_langchain_cache_hit(reported, response.llm_output),
         reported_usd=_reported_usd(told, llm_output),
     )
 

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from langchain_tokenomics._budget_gate import BudgetExceededError, Cover, current_cover, gate_of
 from langchain_tokenomics._budget_shape import answers_of, bound_of, read_shape
+from langchain_tokenomics._cache_call import is_served_from_cache
 from langchain_tokenomics._messages import attribution_of
 from langchain_tokenomics._runs import RunTree
 from langchain_tokenomics.callbacks import ModelCallHandler
@@ -95,6 +96,8 @@ class BudgetCallbackHandler(ModelCallHandler):
     ) -> None:
         known = metadata or {}
         params = kwargs.get("invocation_params") or {}
+        if is_served_from_cache() and current_cover(self._gate) is None:
+            return  # looked up already: it sends nothing, so a spent budget has no reason to refuse it
         call = self._call(operation, prompt, run_id, parent_run_id, known, kwargs)
         if not self.run_inline:
             call.batch = None  # which thread this is says nothing about which calls fail together
