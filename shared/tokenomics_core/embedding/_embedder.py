@@ -31,7 +31,7 @@ class Embedder(Protocol):
         """How many of its own tokens of a text it reads; None where it does not say."""
 
     def fits(self, text: str) -> bool:
-        """Tell whether the whole text is read; a text that is cut off looks like every other with its beginning."""
+        """Tell whether the whole text is read; one that is cut off looks like any other of its beginning."""
 
     def embed(self, texts: Sequence[str]) -> Vectors:
         """Return one vector of unit length per text, float32 of shape `(len(texts), dimension)`."""

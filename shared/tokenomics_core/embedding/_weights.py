@@ -29,7 +29,7 @@ class Weights:
     Attributes:
         tokens: In the order of the rows; a pair of words has a space in it.
         table: int8, shape `(len(tokens), dimension)`.
-        scale: What to multiply each row by, float32, shape `(len(tokens),)`; the token's weight is part of it.
+        scale: What to multiply each row by, float32, shape `(len(tokens),)`; the token's weight is in it.
         version: Of the training.
         digest: SHA-256 over tokens, table and scale, in hexadecimal digits.
     """
@@ -56,7 +56,7 @@ def load_weights(path: Path) -> Weights:
     import numpy as np  # noqa: PLC0415 - importing the package must not load numpy
 
     try:
-        with np.load(path, allow_pickle=False) as data:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as data:
             meta: dict[str, Any] = json.loads(data["meta"].tobytes().decode("utf-8"))
             names, table, scale = data["tokens"].tobytes(), data["table"], data["scale"].astype(np.float32)
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:

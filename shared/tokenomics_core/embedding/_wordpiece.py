@@ -1,4 +1,4 @@
-"""Split text into the word pieces of BERT's uncased vocabulary, as Wu et al. 2016 (arXiv:1609.08144) describe."""
+"""Split text into the word pieces of BERT's uncased vocabulary (Wu et al. 2016, arXiv:1609.08144)."""
 
 from __future__ import annotations
 
