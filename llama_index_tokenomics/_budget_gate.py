@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import threading
 import weakref
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ from llama_index.core.callbacks.base_handler import BaseCallbackHandler
 from llama_index.core.instrumentation.span import active_span_id
 from llama_index.core.rate_limiter import BaseRateLimiter
 from llama_index.core.settings import Settings
+from llama_index.core.tools import BaseTool
 from llama_index_instrumentation import root_dispatcher
 
 from llama_index_tokenomics._events import SpanListener
@@ -33,6 +35,9 @@ class Guard(Protocol):
     async def aadmit(self, span: Span, arguments: dict[str, Any]) -> None:
         """Do what `admit` does."""
 
+    def tool_call(self, span: Span, tool: BaseTool, arguments: inspect.BoundArguments) -> None:
+        """Note that a tool is called, which nothing here can prevent."""
+
     def miss(self, span: Span) -> None:
         """Note that a model's method ended without asking, though it cannot have done so without a call."""
 
@@ -51,15 +56,22 @@ class Gate:
         self._models: dict[int, weakref.ref[BaseLLM]] = {}
         self._reader = _ArgumentReader()
         self._asking: set[str] = set()
+        self._tools: dict[str, BaseTool] = {}
         self._lock = threading.RLock()
         self._listener = SpanListener(
-            enter=self._enter, leave=self._leave, drop=self._drop, failed=self._failed
+            enter=self._enter,
+            leave=self._leave,
+            drop=self._drop,
+            failed=self._failed,
+            arguments=self._tool_began,
         )
 
     @property
     def open_entries(self) -> int:
         """How much is remembered of models and of calls under way."""
-        return sum(map(len, (self._models, self._asking, self._reader.arguments, self._reader.managers)))
+        return sum(
+            map(len, (self._models, self._asking, self._tools, self._reader.arguments, self._reader.managers))
+        )
 
     def open(self, guard: Guard) -> None:
         """Have a guard asked before every call from now on."""
@@ -83,6 +95,7 @@ class Gate:
                     model.rate_limiter = model.rate_limiter.before
             self._models.clear()
             self._asking.clear()
+            self._tools.clear()
             self._reader.withdraw()
 
     def find(self) -> tuple[Span, Sequence[Guard], dict[str, Any]] | None:
@@ -109,7 +122,21 @@ class Gate:
         if "structured_predict" in id_:
             self._asking.add(id_)
 
+    def _tool_began(
+        self, id_: str, parent_id: str | None, instance: object, arguments: inspect.BoundArguments
+    ) -> None:
+        if not isinstance(instance, BaseTool):
+            return
+        self._tools[id_] = instance
+        if parent_id is not None and self._tools.get(parent_id) is instance:
+            return  # the same call by another method of its class
+        span = self.meter.find(id_)
+        if span is not None:
+            for guard in self._guards:
+                guard.tool_call(span, instance, arguments)
+
     def _leave(self, id_: str, _: object) -> None:
+        self._tools.pop(id_, None)
         self._reader.arguments.pop(id_, None)
         if id_ in self._asking:
             self._asking.discard(id_)
@@ -119,6 +146,7 @@ class Gate:
                     guard.miss(span)
 
     def _drop(self, id_: str, _: object) -> None:
+        self._tools.pop(id_, None)
         self._reader.arguments.pop(id_, None)
         self._asking.discard(id_)
 

@@ -14,7 +14,7 @@ from llama_index_tokenomics._spans import Span
 from tokenomics_core.errors import BudgetExceededError
 from tokenomics_core.observability import CallStart
 
-__all__ = ["Stops"]
+__all__ = ["Stops", "runs_here"]
 
 _MOST_RUNS = 10_000
 _MOST_ERRORS = 1_000
@@ -48,11 +48,11 @@ class Stops:
         """Refuse a call of a run that was stopped.
 
         Raises:
-            BudgetExceededError: What stopped the run, with the rule `run stopped`.
+            BudgetExceededError: What stopped the run, with the rule `run stopped`, or that of a loop.
         """
         before = self._find(_runs_of(span, call))
         if before is not None:
-            raise _copy(before, "run stopped")
+            raise _copy(before)
 
     def note(self, span: Span, call: CallStart, error: BudgetExceededError) -> None:
         """Stop the run that a refused call belongs to."""
@@ -62,7 +62,15 @@ class Stops:
         with self._lock:
             self.refused_calls += 1
             self._errors.append(error)
-            for run in _runs_of(span, call, error):
+        self._stop(_runs_of(span, call, error), _copy(error, "run stopped"))
+
+    def stop(self, runs: Iterable[str], error: BudgetExceededError) -> None:
+        """Have the next call of a run refused by a rule that no call of a model has broken."""
+        self._stop(runs, _copy(error))
+
+    def _stop(self, runs: Iterable[str], error: BudgetExceededError) -> None:
+        with self._lock:
+            for run in runs:
                 self._runs.setdefault(run, error)
             while len(self._runs) > _MOST_RUNS:
                 self._runs.popitem(last=False)
@@ -102,14 +110,19 @@ class Stops:
 
 def _runs_of(span: Span, call: CallStart, error: BudgetExceededError | None = None) -> Iterator[str]:
     """Name the runs that a call is part of; that of the attribution only where it was refused as such."""
+    yield from runs_here(span)
+    run = call.attribution.run
+    if run is not None and (error is None or "run" in error.scope.split("+")):
+        yield f"run {run}"
+
+
+def runs_here(span: Span) -> Iterator[str]:
+    """Name the runs that a span is part of: that of its workflow, and the outermost span around it."""
     run_id = active_instrument_tags.get().get(_RUN_ID)
     if run_id is not None:
         yield f"workflow {run_id}"
     if span.root is not None:
         yield f"span {span.root}"
-    run = call.attribution.run
-    if run is not None and (error is None or "run" in error.scope.split("+")):
-        yield f"run {run}"
 
 
 def _copy(error: BudgetExceededError, rule: str | None = None) -> BudgetExceededError:

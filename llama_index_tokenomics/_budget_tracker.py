@@ -9,6 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from functools import partial
 from typing import Any
 
+from llama_index_tokenomics._budget_loops import LoopWatch
 from tokenomics_core.budgets import Budgets, MemoryBudgetStore, Reservation
 from tokenomics_core.observability import CallEnd, CallStart, CallTracker, in_event_loop
 from tokenomics_core.protocols import Pricer
@@ -30,11 +31,11 @@ class SettlingTracker(CallTracker):
         unguarded_calls: How many calls ended that had not been asked for.
     """
 
-    def __init__(self, budgets: Budgets, *, prices: Pricer) -> None:
+    def __init__(self, budgets: Budgets, *, prices: Pricer, watch: LoopWatch | None = None) -> None:
         super().__init__(self._pay, prices=prices)
         self.holds: dict[str, Reservation] = {}
         self.unguarded_calls = 0
-        self._budgets = budgets
+        self._budgets, self._watch = budgets, watch
         self._works_at_once = isinstance(budgets.store, MemoryBudgetStore)
         self._worker: ThreadPoolExecutor | None = None
         self._pending: set[Future[None]] = set()
@@ -78,10 +79,14 @@ class SettlingTracker(CallTracker):
         if reservation is None:
             self.miss(record.model)
             return
+        if self._watch is not None:
+            self._watch.paid(record)
         settle = partial(self._budgets.settle, reservation, record.cost_usd, record.usage.total_tokens)
         self._do(settle)
 
     def _let_go(self, key: str, *, is_paid: bool) -> None:
+        if self._watch is not None:
+            self._watch.forget(key)
         reservation = self.holds.pop(key, None)
         if reservation is not None:
             self._do(partial(self._budgets.settle if is_paid else self._budgets.release, reservation))

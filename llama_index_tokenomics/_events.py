@@ -46,6 +46,9 @@ class SpanListener(BaseSpanHandler[BaseSpan]):
     leave: Callable[[str, object], None] = Field(exclude=True, repr=False)
     drop: Callable[[str, BaseException | None], None] = Field(exclude=True, repr=False)
     failed: Callable[[], None] = Field(exclude=True, repr=False)
+    arguments: Callable[[str, str | None, object, inspect.BoundArguments], None] | None = Field(
+        default=None, exclude=True, repr=False
+    )
 
     def __init__(
         self,
@@ -54,9 +57,10 @@ class SpanListener(BaseSpanHandler[BaseSpan]):
         leave: Callable[[str, object], None],
         drop: Callable[[str, BaseException | None], None],
         failed: Callable[[], None],
+        arguments: Callable[[str, str | None, object, inspect.BoundArguments], None] | None = None,
     ) -> None:
         # The base class's constructor knows its own fields only.
-        BaseModel.__init__(self, enter=enter, leave=leave, drop=drop, failed=failed)
+        BaseModel.__init__(self, enter=enter, leave=leave, drop=drop, failed=failed, arguments=arguments)
 
     @classmethod
     def class_name(cls) -> str:
@@ -75,6 +79,8 @@ class SpanListener(BaseSpanHandler[BaseSpan]):
         """Take the beginning of a span."""
         try:
             self.enter(id_, parent_id, instance)
+            if self.arguments is not None:
+                self.arguments(id_, parent_id, instance, bound_args)
         except Exception:  # noqa: BLE001 - an observer may not break the call it watches
             self.failed()
 

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from types import TracebackType
 from typing import Any, Self
 
+from llama_index.core.tools import BaseTool
 from llama_index_instrumentation import root_dispatcher
 
 from llama_index_tokenomics._budget_gate import GATE
+from llama_index_tokenomics._budget_loops import LoopWatch
 from llama_index_tokenomics._budget_shape import OutputRule, Request, bound_name, read_shape
 from llama_index_tokenomics._budget_stops import Stops
 from llama_index_tokenomics._budget_tracker import SettlingTracker
 from llama_index_tokenomics._calls import Sink
 from llama_index_tokenomics._spans import Span
-from tokenomics_core.budgets import Budgets, CallShape, Reservation
+from tokenomics_core.budgets import Budgets, CallShape, LoopGuard, Reservation
 from tokenomics_core.errors import BudgetExceededError, ConfigurationError, TokenomicsError
 from tokenomics_core.pricing import PriceBook, default_price_book
 from tokenomics_core.protocols import Pricer
@@ -57,6 +60,7 @@ class BudgetGuard:
         max_output_tokens: int = MOST_OUTPUT_TOKENS,
         min_output_tokens: int = LEAST_OUTPUT_TOKENS,
         stream_usage: bool = True,
+        loop_guard: LoopGuard | None = None,
     ) -> None:
         """Prepare a guard; it does nothing before `install` or `with`.
 
@@ -69,6 +73,9 @@ class BudgetGuard:
             min_output_tokens: Where not even so much is left, the call is refused.
             stream_usage: Whether streams of OpenAI-style models are asked to report what they consumed. Turn
                 it off for a server that refuses `stream_options`; such streams are then estimated.
+            loop_guard: What ends a query's, an agent's or a workflow's run that calls one tool with the same
+                arguments again and again, or spends ever faster. The call after that is refused; the tool
+                call itself cannot be prevented.
 
         Raises:
             ConfigurationError: A number of tokens is below 1.
@@ -89,9 +96,10 @@ class BudgetGuard:
             most_tokens=max_output_tokens, least_tokens=min_output_tokens, fits=fit_output
         )
         self._bounds_each_request = any(limit.scope == "request" for limit in budgets.limits)
-        self._tracker = SettlingTracker(budgets, prices=prices)
-        self._sink = Sink(self._tracker, stream_usage=stream_usage)
         self._stops = Stops()
+        self._watch = None if loop_guard is None else LoopWatch(loop_guard, self._stops)
+        self._tracker = SettlingTracker(budgets, prices=prices, watch=self._watch)
+        self._sink = Sink(self._tracker, stream_usage=stream_usage)
         self._is_installed = False
 
     # What happened
@@ -202,7 +210,7 @@ class BudgetGuard:
         self._tracker.flush()
         with self._judging(span, request) as shape:
             made = self.budgets.reserve_call(shape, request.start.attribution, sent=True)
-        self._hold(request, shape, made)
+        self._hold(span, request, shape, made)
 
     async def aadmit(self, span: Span, arguments: dict[str, Any]) -> None:
         """Do what `admit` does."""
@@ -212,7 +220,12 @@ class BudgetGuard:
         await self._tracker.aflush()
         with self._judging(span, request) as shape:
             made = await self.budgets.areserve_call(shape, request.start.attribution, sent=True)
-        self._hold(request, shape, made)
+        self._hold(span, request, shape, made)
+
+    def tool_call(self, span: Span, tool: BaseTool, arguments: inspect.BoundArguments) -> None:
+        """Tell the loop guard of a tool."""
+        if self._watch is not None:
+            self._watch.tool_call(span, tool, arguments)
 
     def miss(self, span: Span) -> None:
         """Count a call that a model made without asking."""
@@ -240,8 +253,10 @@ class BudgetGuard:
             # Engines answer "Empty Response" to a ValueError; a call that cannot be judged must not end so.
             raise TokenomicsError(str(error)) from error
 
-    def _hold(self, request: Request, shape: CallShape, made: Reservation) -> None:
+    def _hold(self, span: Span, request: Request, shape: CallShape, made: Reservation) -> None:
         self._tracker.holds[request.start.key] = made
+        if self._watch is not None:
+            self._watch.hold(request.start.key, span)
         if not made.hold.accounts and not self._bounds_each_request:
             return
         name = bound_name(request)

@@ -482,3 +482,43 @@ def test_models_that_are_gone_are_forgotten(guard):
             MockLLM(max_tokens=5).complete("hi")
     gc.collect()
     assert GATE.open_entries <= 2
+
+
+# What must not go wrong quietly
+
+
+class AsksItself(Layered):
+    """A model that asks its limiter once more by itself, before it sends."""
+
+    @llm_completion_callback()
+    def complete(self, prompt, formatted=False, **kwargs):
+        self.rate_limiter.acquire()
+        self.calls += 1
+        return CompletionResponse(text="one", raw={"usage": {"prompt_tokens": 100, "completion_tokens": 20}})
+
+
+def test_a_call_that_is_asked_for_twice_is_held_once():
+    once = Budgets([Limit("user", calls=1)])
+    with BudgetGuard(once), attribution(user="ada"):
+        llm = AsksItself()
+        llm.complete("hi")
+    assert llm.calls == 1
+    assert (ada(once).spent, ada(once).held) == (1, 0)
+
+
+class Unprintable:
+    """A tag that cannot be written down."""
+
+    def __str__(self):
+        raise ZeroDivisionError
+
+
+def test_a_call_that_cannot_be_read_is_not_sent(budgets, guard):
+    llm = Layered()
+    with (
+        instrument_tags({"user_id": Unprintable()}),
+        pytest.raises(TokenomicsError, match="could not be read"),
+    ):
+        llm.complete("hi")
+    assert llm.calls == 0
+    assert held(budgets) == [0, 0]
