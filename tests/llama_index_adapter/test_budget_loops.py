@@ -5,7 +5,7 @@ from llama_index.core.agent.workflow import AgentWorkflow, FunctionAgent, ReActA
 from llama_index.core.base.llms.types import ChatMessage
 from llama_index.core.tools import FunctionTool
 from workflows import Context, Workflow, step
-from workflows.events import Event, StartEvent, StopEvent
+from workflows.events import StartEvent, StopEvent
 
 from examples.provider import ToolCall
 from llama_index_tokenomics import BudgetGuard, attribution
@@ -13,10 +13,6 @@ from tokenomics_core.budgets import Budgets, Limit, LoopGuard
 from tokenomics_core.errors import BudgetExceededError
 
 HI = [ChatMessage(role="user", content="hi")]
-
-
-class Again(Event):
-    """Leads to a workflow's second step."""
 
 
 class Shelf:
@@ -142,31 +138,3 @@ async def test_a_tool_that_answers_by_another_of_its_methods_is_called_once(worl
         await Asks().run(times=2, tool=tool, llm=llm)
         with pytest.raises(BudgetExceededError, match="same tool call"):
             await Asks().run(times=3, tool=tool, llm=llm)
-
-
-async def test_a_run_is_known_though_many_others_went_by(world, budgets):
-    """Few of the spans that ended are remembered; the workflow's name for its run is not lost with them."""
-    llm, tool = world.like(), FunctionTool.from_defaults(Shelf().look_up)
-
-    class Busy(Workflow):
-        @step
-        async def first(self, event: StartEvent) -> Again:
-            tool(title="Emma")
-            for other in range(600):
-                other_tool(other)
-            return Again()
-
-        @step
-        async def second(self, event: Again) -> StopEvent:
-            tool(title="Emma")
-            return StopEvent(str(await llm.achat(HI)))
-
-    other_tool = FunctionTool.from_defaults(lambda number: number, name="other", description="another")
-    rules = LoopGuard(max_same_calls=1, memory=1_000)
-    with (
-        BudgetGuard(budgets, loop_guard=rules),
-        attribution(user="ada"),
-        pytest.raises(BudgetExceededError, match="same tool call: look_up"),
-    ):
-        await Busy().run()
-    assert world.provider.requests == []
