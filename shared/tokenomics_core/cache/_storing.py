@@ -110,7 +110,7 @@ class Storing(Learning):
 
     def _store(self, partition: str, entry: CacheEntry, lookup: Lookup | None, how: How) -> Steps[Kept]:
         parts = self.parts
-        vector: Vector | None = lookup.vector if lookup is not None else None
+        vector: Vector | None = lookup.vector if lookup is not None and how == "semantic" else None
         if vector is None and how == "semantic":
             vector = yield from self.vector_of(entry.question)
             vector = None if vector is FAILED else vector
