@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tokenomics_core.cache._entry import CacheEntry
-from tokenomics_core.cache._text import storable
+from tokenomics_core.cache._text import storable, storable_name
 from tokenomics_core.errors import ConfigurationError
 from tokenomics_core.types import Usage
 
@@ -35,9 +35,9 @@ def row_of(entry: CacheEntry) -> tuple[Any, ...]:
         int(entry.is_text),
         entry.answer,
         entry.group,
-        entry.created_at,
-        entry.expires_at,
-        entry.stale_until,
+        float(entry.created_at),
+        None if entry.expires_at is None else float(entry.expires_at),
+        None if entry.stale_until is None else float(entry.stale_until),
         entry.model,
         entry.tenant,
         json.dumps(entry.sources) if entry.sources else None,
@@ -93,6 +93,9 @@ def storable_entry(entry: CacheEntry) -> CacheEntry:
         for name in names
         if isinstance(value := getattr(entry, name), str) and storable(value) != value
     }
+    for name in ("id", "partition", "key"):
+        if storable_name(getattr(entry, name)) != getattr(entry, name):
+            texts[name] = storable_name(getattr(entry, name))
     for name in ("sources", "tags"):
         kept = tuple(map(storable, getattr(entry, name)))
         if kept != getattr(entry, name):

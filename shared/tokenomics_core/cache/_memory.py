@@ -185,6 +185,8 @@ class MemoryCacheStore:
 
     def close(self) -> None:
         """Forget everything; the store cannot be used afterwards."""
+        if self._is_closed:
+            return
         with self._locked():
             self._is_closed = True
             for held in (self._entries, self._keys, self._indexes, self._named, self._members):

@@ -21,7 +21,7 @@ from tokenomics_core.cache._index import VectorIndex
 from tokenomics_core.cache._protocols import Eviction
 from tokenomics_core.cache._select import dies_at, size_of
 from tokenomics_core.cache._sqlite_schema import COLUMNS, prepare
-from tokenomics_core.cache._text import normalised, storable
+from tokenomics_core.cache._text import normalised, storable, storable_name
 from tokenomics_core.errors import ConfigurationError, StoreError
 from tokenomics_core.sqlite_file import Database
 
@@ -121,19 +121,19 @@ class SQLiteCacheStore:
 
     def find(self, partition: str, key: str, now: float) -> CacheEntry | None:
         """Return the live entry of exactly this key."""
-        return self._one(_BY_KEY, (storable(partition), key, now))
+        return self._one(_BY_KEY, (storable_name(partition), storable_name(key), now))
 
     def read(self, entry_id: str, now: float) -> CacheEntry | None:
         """Return one live entry."""
-        return self._one(_BY_ID, (entry_id, now))
+        return self._one(_BY_ID, (storable_name(entry_id), now))
 
     def search(self, partition: str, vector: Vector, k: int, now: float) -> list[Neighbour]:
         """Return at most `k` live entries of the partition, the nearest first."""
-        partition = storable(partition)
+        partition = storable_name(partition)
         with self._lock, self._reading() as connection:
             self._follow(connection)
             held = self._partitions.get(partition)
-            if held is None:
+            if held is None or held.index.dimension != len(vector):
                 held = self._load(connection, partition, len(vector))
             else:
                 self._partitions.move_to_end(partition)
@@ -174,6 +174,7 @@ class SQLiteCacheStore:
     def regroup(self, entry_id: str, group: str) -> None:
         """Say that an entry's answer is the same as that of another group."""
         with self._changing("the entry's group was not changed") as connection:
+            entry_id = storable_name(entry_id)
             row = connection.execute("SELECT partition FROM entries WHERE id = ?", (entry_id,)).fetchone()
             if row is not None:
                 connection.execute("UPDATE entries SET grp = ? WHERE id = ?", (storable(group), entry_id))
@@ -192,7 +193,7 @@ class SQLiteCacheStore:
         with self._changing("uses were not counted") as connection:
             connection.executemany(
                 "UPDATE entries SET uses = uses + ?, used_at = max(used_at, ?) WHERE id = ?",
-                [(count, now, entry_id) for entry_id, count in uses.items()],
+                [(count, now, storable_name(entry_id)) for entry_id, count in uses.items()],
             )
 
     def trim(self, max_entries: int | None, max_bytes: int | None, by: Eviction, now: float) -> int:
@@ -227,7 +228,9 @@ class SQLiteCacheStore:
 
     def entries(self, partition: str | None = None, *, limit: int, now: float) -> list[CacheEntry]:
         """List live entries, the newest first."""
-        where, values = ("partition = ? AND ", (storable(partition),)) if partition is not None else ("", ())
+        where, values = (
+            ("partition = ? AND ", (storable_name(partition),)) if partition is not None else ("", ())
+        )
         query = (
             f"SELECT {COLUMNS} FROM entries WHERE {where}dies_at > ? "  # noqa: S608 - constants only
             "ORDER BY created_at DESC, id DESC LIMIT ?"
@@ -243,26 +246,30 @@ class SQLiteCacheStore:
             taken = connection.execute(
                 "INSERT INTO claims (name, owner, until) VALUES (?, ?, ?) ON CONFLICT (name) DO UPDATE "
                 "SET until = excluded.until WHERE claims.owner = excluded.owner",
-                (storable(name), owner, now + lease_s),
+                (storable_name(name), storable_name(owner), now + lease_s),
             )
             return taken.rowcount == 1
 
     def release(self, name: str, owner: str) -> None:
         """Give the lock back; nothing happens where it is not held by `owner`."""
         with self._changing("the lock was not given back") as connection:
-            connection.execute("DELETE FROM claims WHERE name = ? AND owner = ?", (storable(name), owner))
+            connection.execute(
+                "DELETE FROM claims WHERE name = ? AND owner = ?", (storable_name(name), storable_name(owner))
+            )
 
     def load_state(self, name: str) -> bytes | None:
         """Return what was saved under a name."""
         with self._reading() as connection:
-            row = connection.execute("SELECT data FROM states WHERE name = ?", (storable(name),)).fetchone()
+            row = connection.execute(
+                "SELECT data FROM states WHERE name = ?", (storable_name(name),)
+            ).fetchone()
         return row[0] if row is not None and isinstance(row[0], bytes) else None
 
     def save_state(self, name: str, data: bytes) -> None:
         """Keep a few kilobytes under a name, such as what a policy has learned."""
         with self._changing("the state was not kept") as connection:
             connection.execute(
-                "INSERT OR REPLACE INTO states (name, data) VALUES (?, ?)", (storable(name), data)
+                "INSERT OR REPLACE INTO states (name, data) VALUES (?, ?)", (storable_name(name), data)
             )
 
     def close(self) -> None:
@@ -502,7 +509,7 @@ def _where(selector: Selector) -> tuple[str, list[Any]]:
         value = getattr(selector, column)
         if value is not None:
             conditions.append(f"{column} = ?")
-            values.append(storable(value))
+            values.append((storable_name if column in {"id", "partition"} else storable)(value))
     for kind in ("source", "tag"):
         name = getattr(selector, kind)
         if name is not None:

@@ -7,7 +7,7 @@ import unicodedata
 from functools import lru_cache
 from hashlib import blake2b
 
-__all__ = ["key_of", "normalised", "storable"]
+__all__ = ["key_of", "normalised", "storable", "storable_name"]
 
 # Compatibility forms that say something: 10² is not 102, 1½ is not 11/2, m² stays.
 _KEPT_FORMS = ("<super>", "<sub>", "<fraction>", "<circle>", "<square>")
@@ -46,6 +46,14 @@ def storable(text: str) -> str:
     if text.isascii() and "\0" not in text:
         return text
     return text.replace("\0", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace").decode()
+
+
+def storable_name(name: str) -> str:
+    """Return a name that a database takes; different names stay different."""
+    kept = storable(name)
+    if kept == name:
+        return name
+    return f"{kept}\N{REPLACEMENT CHARACTER}{blake2b(name.encode('utf-8', 'surrogatepass'), digest_size=16).hexdigest()}"
 
 
 def _composed(text: str) -> str:
