@@ -1,12 +1,14 @@
-"""vCache's policy, written for the benchmark from its paper (Schroeder et al., arXiv 2502.03771), not from its code.
+"""vCache's policy, written for the benchmark from its paper (Schroeder et al., arXiv 2502.03771), not from
+its code.
 
-Every entry keeps observations (similarity of a later question, whether its answer would have been right) and a logistic
-curve fitted to them by maximum likelihood. A request whose nearest entry has fewer than six observations, the two seeds
-(0, wrong) and (1, right) counted, is explored. Otherwise the probability of exploring is the least over 50 confidence
-levels of 1 - max_error / (1 - alpha), with alpha the confidence times the curve shifted by so many standard deviations
-of its threshold (delta method). Where the observations are perfectly separable the likelihood has no optimum and the
-paper's variance no value: there the curve is the steepest that is tried and the threshold's variance that of a uniform
-law over the gap between the classes.
+Every entry keeps observations (similarity of a later question, whether its answer would have been right)
+and a logistic curve fitted to them by maximum likelihood. A request whose nearest entry has fewer than
+six observations, the two seeds (0, wrong) and (1, right) counted, is explored. Otherwise the probability
+of exploring is the least over 50 confidence levels of 1 - max_error / (1 - alpha), with alpha the
+confidence times the curve shifted by so many standard deviations of its threshold (delta method). Where
+the observations are perfectly separable the likelihood has no optimum and the paper's variance no value:
+there the curve is the steepest that is tried and the threshold's variance that of a uniform law over the
+gap between the classes.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ import random
 import re
 from collections.abc import Sequence
 
-from tokenomics_core.cache._lexicon import opposites, stem
+from tokenomics_core.cache._lexicon import opposites, stem, words_in
 from tokenomics_core.cache._question import analyze
 
 _POLITE = (
@@ -44,11 +44,11 @@ _NEGATABLE = (
     "have",
     "has",
 )
-_ADDED = "only abroad free online twice without before after instead again temporarily all".split()
+_ADDED = words_in("only abroad free online twice without before after instead again temporarily all")
 
 
 def changed(text: str, words: Sequence[str], rng: random.Random) -> str | None:
-    """Return the question with one thing changed that changes the answer; None where the edit does not fit."""
+    """Change one thing that changes the answer; None where the edit does not fit."""
     edit = rng.choice(
         (_other_number, _negated, _opposite, _other_word, _other_word, _other_word, _swapped, _more)
     )

@@ -1,7 +1,7 @@
 """Count in how many texts each stem stands, for `shared/tokenomics_core/cache/data/rarity.json`.
 
-Texts: questions of NLU-Evaluation-Data (CC BY 4.0) and of half of CLINC150 (CC BY 3.0), paragraphs of Wikipedia from
-Natural Questions and HotpotQA (CC BY-SA). Only counts of words are kept, rounded to bands of half a unit of log2.
+Texts: questions of NLU-Evaluation-Data (CC BY 4.0) and of half of CLINC150 (CC BY 3.0), paragraphs of
+Wikipedia from Natural Questions and HotpotQA (CC BY-SA). Only counts of words are kept, rounded to bands.
 Run: python training/verifier/rarity.py DATA_FOLDER
 """
 

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 __all__ = ["BoundedError"]
 
 _RECALIBRATE_EVERY: Final = 20
+# The threshold is chosen again and again; each look spends less than the whole chance of an error.
+_ONE_LOOK: Final = 0.4
 _SHARPNESS: Final = 12.0
 _SOFT: Final = frozenset({"order", "scope", "person", "tense", "question_word", "swap", "insertion"})
 _CLUE_GUARDS: Final = (
@@ -51,7 +53,8 @@ class BoundedError:
     Args:
         max_error: Greatest share of wrong answers among all requests, exact hits included, in (0, 1).
         confidence: Of the bound at each choice of the threshold, in (0.5, 1).
-        explore: Share of would-be hits that are asked anew to learn from, in [0, 0.5].
+        explore: Share of would-be hits that are asked anew to learn from, in [0, 0.5]; five times as
+            many until 60 were, once outcomes are told at all.
         seed: Of the choice which ones.
         guards: `default`, `strict`, `none`, or names of guards. Those about numbers, units, dates, names,
             negation and antonyms always hold; the others are released in a namespace once outcomes show that
@@ -143,7 +146,7 @@ class BoundedError:
             if weights is not None:
                 experience.adopt(weights)
             if due or experience.labels % _RECALIBRATE_EVERY == 0:
-                experience.recalibrate(self.max_error, self.confidence)
+                experience.recalibrate(self.max_error, 1.0 - _ONE_LOOK * (1.0 - self.confidence))
 
     def report(self, namespace: str) -> PolicyReport:
         """Say what is known of the error."""
@@ -211,7 +214,7 @@ class BoundedError:
         experience.decided += 1
         sure = experience.threshold is not None and bin_ >= experience.threshold
         serve = sure and guard is None
-        explored = serve and self._draw(namespace, experience.decided) < self.explore
+        explored = serve and self._draw(namespace, experience.decided) < experience.exploration(self.explore)
         experience.served += serve and not explored
         experience.explored += explored
         reason: Any = "explore" if explored else "verified" if serve else "guard" if guard else "unsure"

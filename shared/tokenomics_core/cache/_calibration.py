@@ -71,7 +71,7 @@ def lowest_safe_bin(
         max_error: Greatest share of wrong answers among all requests.
         confidence: Of the bound, in (0, 1).
     """
-    best: Bound | None = None
+    best: tuple[int, float, float, float] | None = None
     share = mean = spread = 0.0
     cell_arrivals = cell_labels = cell_wrong = 0.0
     for bin_ in range(len(arrivals) - 1, -1, -1):
@@ -90,11 +90,15 @@ def lowest_safe_bin(
         if share <= 0.0:
             continue
         effective = share * share / spread
-        upper = share * upper_bound(mean / share * effective, effective, confidence)
-        if upper > max_error:
+        few = mean / share * effective
+        if share > max_error and _beta_below(max_error / share, few + 1, effective - few) < confidence:
             break
-        best = Bound(bin_, mean, upper)
-    return best
+        best = bin_, mean, share, effective
+    if best is None:
+        return None
+    bin_, mean, share, effective = best
+    upper = share * upper_bound(mean / share * effective, effective, confidence)
+    return Bound(bin_, mean, min(upper, max_error))
 
 
 def _beta_below(x: float, a: float, b: float) -> float:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["BINS", "N_CLUES", "Experience", "bin_of", "score_bin"]
 
-BINS: Final = 64
+BINS: Final = 128
 N_CLUES: Final = 18
 _KEPT: Final = 2_500
 _KEPT_AFTER_DRIFT: Final = 150
@@ -29,6 +29,8 @@ _RIDGE: Final = 4.0
 _NEWTON_STEPS: Final = 8
 _TRUSTED: Final = 80.0
 _ASSUMED: Final = 0.02
+_EAGER: Final = 60
+_EAGERNESS: Final = 5.0
 _DRIFT_SLACK: Final = 0.05
 _DRIFT_ALARM: Final = 14.0
 _RELEASE_LABELS: Final = 20.0
@@ -88,6 +90,11 @@ class Experience:
         if bin_ is not None:
             self._arrivals[bin_] += 1.0
 
+    def exploration(self, share: float) -> float:
+        """Return with what chance a would-be hit is asked anew: more often while little is known of hits."""
+        eager = self.labels > 0 and self.explored < _EAGER
+        return min(share * _EAGERNESS, 0.5) if eager else share
+
     def score(self, clues: tuple[float, ...]) -> int:
         """Return the bin of a request's clues under what was learned."""
         return score_bin(sum(weight * clue for weight, clue in zip(self.weights, clues, strict=True)))
@@ -131,8 +138,9 @@ class Experience:
                 wrong[bin_] += not right
         arrivals = np.array(self._arrivals)
         above = arrivals[self.start :].sum()
-        if above > 0 and self._trusted > 0:
-            assumed = self._trusted * arrivals[self.start :] / above
+        trusted = self._trusted - labels[self.start :].sum()
+        if above > 0 and trusted > 0:
+            assumed = trusted * arrivals[self.start :] / above
             labels[self.start :] += assumed
             wrong[self.start :] += assumed * min(_ASSUMED, max_error)
         self.bound = lowest_safe_bin(
@@ -180,7 +188,7 @@ class Experience:
 
     def _watch(self, bin_: int, right: bool) -> None:
         """Forget the old outcomes where new ones are worse than like ones were (Page's test)."""
-        like = [row for row in islice(reversed(self._rows), 600) if abs(row.bin - bin_) <= 3]
+        like = [row for row in islice(reversed(self._rows), 600) if abs(row.bin - bin_) <= 6]
         if len(like) < 20:
             return
         expected = (sum(not row.right for row in like) + 1.0) / (len(like) + 2.0)
@@ -210,7 +218,7 @@ class Experience:
             "weights": self.weights,
             "guards": self.guards,
             "arrivals": [self._weighted_requests, *self._arrivals],
-            "rows": bytes(bin_ | right << 6 | servable << 7 for _, bin_, right, servable in self._rows).hex(),
+            "rows": "".join(f"{row.bin | row.right << 7 | row.servable << 8:03x}" for row in self._rows),
             "watch": [self._trusted, self._alarm],
         }
 
@@ -242,9 +250,9 @@ class Experience:
         found._prior = tuple(found.weights)
         found.guards = {str(name): _finites(kept, 2) for name, kept in values["guards"].items()}
         found._weighted_requests, *found._arrivals = _finites(values["arrivals"], BINS + 1)
-        found._rows.extend(
-            Outcome(None, row & 63, bool(row & 64), bool(row & 128)) for row in bytes.fromhex(values["rows"])
-        )
+        packed = str(values["rows"])
+        numbers = [int(packed[i : i + 3], 16) for i in range(0, len(packed), 3)]
+        found._rows.extend(Outcome(None, row & 127, bool(row & 128), bool(row & 256)) for row in numbers)
         found._trusted, found._alarm = _finites(values["watch"], 2)
         return found
 

@@ -134,7 +134,7 @@ def word_inserted(pair: Pair) -> bool:
     """One question has a word or two more that carry meaning; the rest is much the same."""
     if bool(pair.only_a) == bool(pair.only_b) or pair.alike or len(pair.only_a + pair.only_b) > 2:
         return False
-    return _template_overlap(pair) >= 0.7
+    return _template_overlap(pair) >= 0.65
 
 
 def name_added(pair: Pair) -> bool:

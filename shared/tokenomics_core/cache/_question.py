@@ -23,7 +23,7 @@ __all__ = ["Question", "analyze"]
 
 _LONGEST: Final = 2_000
 _TOKEN: Final = re.compile(
-    r"[$€£¥₹%]|\w*\d\w*(?:[.,:/\-\u2013]\w*\d\w*)*"
+    r"[$€£¥₹%]|(?:[A-Za-z]+-)*[A-Za-z]*\d[A-Za-z\d]*(?:[.,:/\-\u2013][A-Za-z]*\d[A-Za-z\d]*)*"
     r"|[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\u0e00-\u0e7f]|[^\W\d_]+(?:['\u2019.\-&][^\W\d_]+)*[+#]*"
 )
 _QUANTITY: Final = re.compile(r"^(\d[\d.,]*?)([^\W\d_]+)$")
