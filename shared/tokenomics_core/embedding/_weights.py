@@ -57,9 +57,11 @@ def load_weights(path: Path) -> Weights:
 
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as data:
-            meta: dict[str, Any] = json.loads(data["meta"].tobytes().decode("utf-8"))
+            meta: Any = json.loads(data["meta"].tobytes().decode("utf-8"))
             names, table, scale = data["tokens"].tobytes(), data["table"], data["scale"].astype(np.float32)
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        if not isinstance(meta, dict):
+            raise ValueError(f"its header is {meta!r}")  # noqa: TRY301, TRY004 - told like other damage
+    except (OSError, ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise ConfigurationError(
             f"{str(path)!r} holds no token vectors ({error}); nothing was embedded"
         ) from error

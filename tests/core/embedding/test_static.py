@@ -140,6 +140,25 @@ def test_a_damaged_table_is_refused_by_name(tmp_path, damage):
         StaticEmbedder(path).embed(["a"])
 
 
+def test_a_single_array_in_place_of_a_table_is_refused(tmp_path):
+    np.save(tmp_path / "array.npy", np.zeros(3))
+    with pytest.raises(ConfigurationError, match="holds no token vectors"):
+        load_weights(tmp_path / "array.npy")
+
+
+def test_a_header_that_is_no_mapping_is_refused(tmp_path):
+    path = tmp_path / "table.npz"
+    np.savez(
+        path,
+        meta=np.frombuffer(b"[]", np.uint8),
+        tokens=np.frombuffer(b"a", np.uint8),
+        table=np.zeros((1, 2), np.int8),
+        scale=np.ones(1, np.float16),
+    )
+    with pytest.raises(ConfigurationError, match="its header is"):
+        load_weights(path)
+
+
 def test_a_table_whose_numbers_were_changed_is_refused(tmp_path):
     path = tmp_path / "t.npz"
     save_weights(path, ("[UNK]", "a"), np.ones((2, 3), np.int8), np.ones(2, np.float16), "x")
