@@ -21,6 +21,7 @@ except ModuleNotFoundError as error:
 from langchain_tokenomics.budgets import BudgetCallbackHandler, BudgetExceededError
 from langchain_tokenomics.cache import SemanticCache
 from langchain_tokenomics.callbacks import CostCallbackHandler
+from langchain_tokenomics.chains import CachedChain
 from langchain_tokenomics.embedders import as_embedder
 from langchain_tokenomics.embeddings import MeteredEmbeddings
 from langchain_tokenomics.tracking import track_cost
@@ -34,6 +35,7 @@ __all__ = [
     "BudgetCallbackHandler",
     "BudgetExceededError",
     "BudgetMiddleware",
+    "CachedChain",
     "CachingMiddleware",
     "CostCallbackHandler",
     "MeteredEmbeddings",

@@ -10,10 +10,13 @@ from langchain_core.messages.ai import UsageMetadata
 from tokenomics_core.cache import Hit
 from tokenomics_core.types import Usage
 
-__all__ = ["MARK", "NO_USAGE", "avoided_usage", "mark_of"]
+__all__ = ["HIT_EVENT", "MARK", "NO_USAGE", "avoided_usage", "mark_of"]
 
 MARK: Final = "tokenomics_cache"
 """The key in `response_metadata`; the message's own usage is zero, so that every tracker is right."""
+
+HIT_EVENT: Final = "tokenomics_cache_hit"
+"""The custom event that a chain served from the cache dispatches; its data is what `mark_of` says."""
 
 NO_USAGE: Final = UsageMetadata(input_tokens=0, output_tokens=0, total_tokens=0)
 

@@ -10,6 +10,7 @@ from uuid import UUID
 from langchain_core.messages import BaseMessage
 from langchain_core.outputs import LLMResult
 
+from langchain_tokenomics._cache_mark import HIT_EVENT
 from langchain_tokenomics._messages import (
     attribution_of,
     call_end,
@@ -36,7 +37,7 @@ from tokenomics_core.observability import (
 )
 from tokenomics_core.pricing import PriceBook, default_price_book
 from tokenomics_core.protocols import Ledger, Pricer
-from tokenomics_core.types import SpendRecord
+from tokenomics_core.types import SpendRecord, Usage
 from tokenomics_core.usage import split_writes
 
 __all__ = ["BlockCallbackHandler", "CostCallbackHandler", "ModelCallHandler"]
@@ -242,6 +243,24 @@ class CostCallbackHandler(ModelCallHandler):
             self.report.add(record)
         if self._writer is not None:
             self._writer.write(record)
+
+    def on_custom_event(
+        self, name: str, data: Any, *, run_id: UUID, metadata: dict[str, Any] | None = None, **kwargs: Any
+    ) -> None:
+        """Record a chain that was answered from the cache as a whole."""
+        if name == HIT_EVENT:
+            self._guarded(self._hit, data, run_id, metadata or {})
+
+    def _hit(self, data: dict[str, Any], run_id: UUID, metadata: dict[str, Any]) -> None:
+        usage = data.get("usage")
+        start = CallStart(
+            key=f"{run_id.hex}-hit",
+            model=data.get("model"),
+            attribution=attribution_of(metadata, self.root_of(run_id, run_id).hex),
+            operation="chain",
+        )
+        end = CallEnd(usage=None if usage is None else Usage.from_dict(usage), from_cache=True)
+        self._tracker.finish(start.key, end, fallback=start)
 
     def _start(
         self,
