@@ -67,7 +67,7 @@ def answer_of(
     messages = [item.message for item in generations if isinstance(item, ChatGeneration)]
     return Answer(
         payload=payload,
-        answer="\n\n".join(str(item.text) for item in generations),
+        answer="\n\n".join(_said(item) for item in generations),
         usage=_usage_of(generations[0]),
         model=model,
         tenant=tenant,
@@ -148,6 +148,13 @@ def _usage_of(generation: Generation) -> Usage | None:
         return None
     told = message.response_metadata
     return usage_from_langchain(message.usage_metadata, response_metadata=told, content=message.content)
+
+
+def _said(generation: Generation) -> str:
+    """Return what is said and which tools are called, for comparing answers."""
+    calls = getattr(generation.message, "tool_calls", ()) if isinstance(generation, ChatGeneration) else ()
+    asked = [json.dumps([call["name"], call["args"]], sort_keys=True, default=str) for call in calls]
+    return "\n".join([*filter(None, [str(generation.text)]), *asked])
 
 
 def _calls_tools(message: BaseMessage) -> bool:

@@ -61,8 +61,10 @@ def test_any_text_is_read_as_it_was_written(text, system):
 @given(
     value=st.recursive(
         st.none() | st.booleans() | st.integers() | st.text(),
-        lambda inner: st.lists(inner, max_size=3)
-        | st.dictionaries(st.sampled_from(["lc", "type", "id", "kwargs", "x"]), inner, max_size=4),
+        lambda inner: (
+            st.lists(inner, max_size=3)
+            | st.dictionaries(st.sampled_from(["lc", "type", "id", "kwargs", "x"]), inner, max_size=4)
+        ),
         max_leaves=8,
     )
 )
@@ -109,7 +111,9 @@ def test_ids_of_tool_calls_make_no_difference_and_their_arguments_do(cache):
     def history(name, query="q", pair=None):
         call = {"name": "search", "args": {"query": query}, "id": name}
         return with_history(
-            HumanMessage("hi"), AIMessage("", tool_calls=[call]), ToolMessage("found", tool_call_id=pair or name)
+            HumanMessage("hi"),
+            AIMessage("", tool_calls=[call]),
+            ToolMessage("found", tool_call_id=pair or name),
         )
 
     assert place(cache, history("call_1")) == place(cache, history("call_2"))
@@ -120,7 +124,9 @@ def test_ids_of_tool_calls_make_no_difference_and_their_arguments_do(cache):
 def test_an_argument_that_looks_like_an_id_stays_itself(cache):
     def history(name):
         call = {"name": "look_up", "args": {"id": "call_1"}, "id": name}
-        return with_history(HumanMessage("hi"), AIMessage("", tool_calls=[call]), ToolMessage("x", tool_call_id=name))
+        return with_history(
+            HumanMessage("hi"), AIMessage("", tool_calls=[call]), ToolMessage("x", tool_call_id=name)
+        )
 
     first, second = read_messages(dumps(history("call_1"))), read_messages(dumps(history("call_2")))
     assert first == second
@@ -206,7 +212,9 @@ def test_tools_are_told_apart_by_content(cache):
     assert place(cache, key=llm_string(**first))[0] != place(cache, key=llm_string(**second))[0]
 
 
-@pytest.mark.parametrize("key", ["", "---", "{", '{"lc": 1}---[(', "[('a', <object object at 0x7f>)]", "x" * 10])
+@pytest.mark.parametrize(
+    "key", ["", "---", "{", '{"lc": 1}---[(', "[('a', <object object at 0x7f>)]", "x" * 10]
+)
 def test_a_foreign_key_is_told_apart_as_it_is_or_not_served(cache, key):
     asked = cache.asked("a prompt", key)
     assert asked.how in {"exact", "never"}
