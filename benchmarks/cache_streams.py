@@ -215,7 +215,7 @@ def contenders(
 
 
 def best_fixed(stream: Stream, error: float) -> tuple[float, Result]:
-    """Return the threshold on the cosine that serves most with half of the bound wrong at most, in hindsight."""
+    """Return the threshold on the cosine that serves most with half of the bound wrong, in hindsight."""
     runs = [
         (
             t,

@@ -238,7 +238,8 @@ def reliability(probability: np.ndarray, right: np.ndarray) -> float:
             stated, seen = probability[inside].mean(), right[inside].mean()
             error += inside.mean() * abs(stated - seen)
             print(
-                f"    {cell / 10:.1f}-{(cell + 1) / 10:.1f}: {inside.sum():6d} stated {stated:.3f} seen {seen:.3f}"
+                f"    {cell / 10:.1f}-{(cell + 1) / 10:.1f}: {inside.sum():6d} "
+                f"stated {stated:.3f} seen {seen:.3f}"
             )
     return error
 
@@ -292,7 +293,8 @@ def main(args: argparse.Namespace) -> None:
                     if name == next(iter(embeds)) and held:
                         backgrounds.append(background)
                 print(
-                    f"{name} {dataset} {'held out' if held else 'train'}: {len(check if held else train)} pairs so far"
+                    f"{name} {dataset} {'held out' if held else 'train'}: "
+                    f"{len(check if held else train)} pairs so far"
                 )
     layers, mean, scale = fit(train, args.seed)
     # Half of the held-out pairs calibrate, the other half measures.

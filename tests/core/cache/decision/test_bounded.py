@@ -25,7 +25,7 @@ class Oracle(Verifier):
 
 
 def stream(policy, seed, *, n=2_500, truth=lambda p: p, noise=0.0, namespace="n", exact=0.0):
-    """Drive a policy over requests whose chance of a right answer is known; return what is served and wrong."""
+    """Drive a policy over requests of known chances; return the shares that are served and wrong."""
     rng = random.Random(seed)
     served = wrong = 0
     for number in range(n):

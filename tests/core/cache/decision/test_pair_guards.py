@@ -21,8 +21,8 @@ from tokenomics_core.errors import ConfigurationError
 WORDS = st.lists(
     st.sampled_from(
         words_in(
-            "how do can i you my the a card order 12 paris London not before after all refund open close lock "
-            "unlock will did from to is who when 5 mg g monday cheap my his"
+            "how do can i you my the a card order 12 paris London not before after all refund open close "
+            "lock unlock will did from to is who when 5 mg g monday cheap my his"
         )
     ),
     max_size=9,
