@@ -12,14 +12,13 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from tokenomics_core.cache._background import Background
 from tokenomics_core.cache._experience import BINS, Experience, bin_of, refit
 from tokenomics_core.cache._features import background_of
-from tokenomics_core.cache._pair_guards import PAIR_GUARDS, chosen_guards
+from tokenomics_core.cache._pair_guards import chosen_guards
 from tokenomics_core.cache._protocols import Decision, PolicyReport
-from tokenomics_core.cache._verifier import Verifier
+from tokenomics_core.cache._verifier import Judgement, Verifier
 from tokenomics_core.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from tokenomics_core.cache._entry import Neighbour
-    from tokenomics_core.cache._pair import Pair
 
 __all__ = ["BoundedError"]
 
@@ -93,7 +92,7 @@ class BoundedError:
         self.guards = chosen_guards(guards, english=english)
         self._verifier = verifier or Verifier()
         self._compare = compare
-        self._start = min(bin_of(self._verifier.threshold(max_error)) + 1, BINS - 1)
+        self._start = bin_of(self._verifier.threshold(max_error))
         self._kept: dict[str, _Namespace] = {}
         self._lock = threading.Lock()
 
@@ -113,9 +112,9 @@ class BoundedError:
                     serve=False, reason="nothing_near", threshold=_least(kept.experience.threshold)
                 )
         judged = self._verifier.judge(question, neighbours, background=background)
-        clues = _clues(judged.pair, judged.probability, neighbours, background or self._verifier.background)
+        clues = _clues(judged, neighbours, background or self._verifier.background)
         with self._lock:
-            return self._choose(namespace, kept.experience, judged.pair, clues, neighbours)
+            return self._choose(namespace, kept.experience, judged, clues, neighbours)
 
     def count_exact(self, namespace: str) -> None:
         """Count a request that was answered exactly and did not reach the decision."""
@@ -204,12 +203,12 @@ class BoundedError:
         self,
         namespace: str,
         experience: Experience,
-        pair: Pair,
+        judged: Judgement,
         clues: tuple[float, ...],
         neighbours: Sequence[Neighbour],
     ) -> Decision:
         bin_ = experience.score(clues)
-        guard = self._objection(experience, pair)
+        guard = self._objection(experience, judged.fired)
         experience.count(bin_ if guard is None else None)
         experience.decided += 1
         sure = experience.threshold is not None and bin_ >= experience.threshold
@@ -230,9 +229,9 @@ class BoundedError:
             evidence=_Evidence(clues, guard, guard is None),
         )
 
-    def _objection(self, experience: Experience, pair: Pair) -> str | None:
+    def _objection(self, experience: Experience, fired: frozenset[str]) -> str | None:
         for name in self.guards:
-            if PAIR_GUARDS[name](pair) and not (name in _SOFT and experience.releases(name)):
+            if name in fired and not (name in _SOFT and experience.releases(name)):
                 return name
         return None
 
@@ -254,18 +253,16 @@ class _Namespace:
         self.experience = Experience(start)
 
 
-def _clues(
-    pair: Pair, probability: float, neighbours: Sequence[Neighbour], background: float
-) -> tuple[float, ...]:
+def _clues(judged: Judgement, neighbours: Sequence[Neighbour], background: float) -> tuple[float, ...]:
     """Describe a request for what is learned online: the verifier's log-odds, margins and agreement."""
-    first = neighbours[0]
+    first, pair = neighbours[0], judged.pair
     others = [neighbour.similarity for neighbour in neighbours if neighbour.group != first.group]
     rival = max(others, default=min(neighbours[-1].similarity, 0.3))
     weights = [math.exp(_SHARPNESS * (neighbour.similarity - first.similarity)) for neighbour in neighbours]
     inside = [neighbour.group == first.group for neighbour in neighbours]
     agreement = sum(weight for weight, own in zip(weights, inside, strict=True) if own) / sum(weights)
     tail = background_of(neighbours)
-    sure = min(max(probability, 1e-9), 1 - 1e-9)
+    sure = min(max(judged.probability, 1e-9), 1 - 1e-9)
     return (
         1.0,
         min(max(math.log(sure / (1 - sure)), -8.0), 8.0),
@@ -276,7 +273,7 @@ def _clues(
         math.log(sum(inside)),
         pair.overlap,
         0.0 if tail is None else first.similarity - tail,
-        *(float(PAIR_GUARDS[name](pair)) for name in _CLUE_GUARDS),
+        *(float(name in judged.fired) for name in _CLUE_GUARDS),
         min(pair.weight_a, pair.weight_b),
     )
 

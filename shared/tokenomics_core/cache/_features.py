@@ -8,7 +8,7 @@ from typing import Final
 
 from tokenomics_core.cache._entry import Neighbour
 from tokenomics_core.cache._pair import Pair
-from tokenomics_core.cache._pair_guards import PAIR_GUARDS
+from tokenomics_core.cache._pair_guards import PAIR_GUARDS, fired_guards
 from tokenomics_core.cache._rarity import rarity
 
 __all__ = ["FEATURES", "background_of", "pair_features"]
@@ -49,7 +49,14 @@ def background_of(neighbours: Sequence[Neighbour]) -> float | None:
     return sum(neighbour.similarity for neighbour in tail) / len(tail)
 
 
-def pair_features(pair: Pair, similarity: float, background: float, tail: float | None) -> list[float]:
+def pair_features(
+    pair: Pair,
+    similarity: float,
+    background: float,
+    tail: float | None,
+    *,
+    fired: frozenset[str] | None = None,
+) -> list[float]:
     """Describe a pair in the order of `FEATURES`; swapping the two questions changes nothing.
 
     Args:
@@ -57,7 +64,9 @@ def pair_features(pair: Pair, similarity: float, background: float, tail: float 
         similarity: Cosine of their vectors.
         background: Mean similarity of farther neighbours in the namespace so far.
         tail: The same for this question alone; None where it has too few neighbours.
+        fired: Guards that object, where that is known already.
     """
+    fired = fired_guards(pair) if fired is None else fired
     a, b = pair.a, pair.b
     weight_less, weight_more = sorted((pair.weight_a, pair.weight_b))
     rare_less, rare_more = sorted((_rarest(pair.only_a), _rarest(pair.only_b)))
@@ -83,11 +92,11 @@ def pair_features(pair: Pair, similarity: float, background: float, tail: float 
         len(pair.alike),
         math.log1p(words_less),
         math.log1p(words_more),
-        float(PAIR_GUARDS["swap"](pair)),
-        float(PAIR_GUARDS["insertion"](pair)),
+        float("swap" in fired),
+        float("insertion" in fired),
         float(count_more == 1 and count_less == 0),
         float(bool(a.asks) != bool(b.asks)),
-        *(float(PAIR_GUARDS[name](pair)) for name in _GUARDS),
+        *(float(name in fired) for name in _GUARDS),
     ]
 
 

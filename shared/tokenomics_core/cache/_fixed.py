@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final, Literal
 
 from tokenomics_core.cache._background import Background
-from tokenomics_core.cache._pair_guards import chosen_guards, objection
+from tokenomics_core.cache._pair_guards import chosen_guards
 from tokenomics_core.cache._protocols import Decision, PolicyReport
 from tokenomics_core.cache._verifier import Verifier
 from tokenomics_core.errors import ConfigurationError
@@ -78,7 +78,7 @@ class FixedThreshold:
         judged = self._verifier.judge(question, neighbours, background=background)
         first = neighbours[0]
         value = judged.probability if self.on == "probability" else first.similarity
-        guard = objection(judged.pair, self.guards)
+        guard = next((name for name in self.guards if name in judged.fired), None)
         serve = value >= self.threshold and guard is None
         if serve:
             with self._lock:

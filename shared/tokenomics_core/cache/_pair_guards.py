@@ -10,7 +10,15 @@ from tokenomics_core.cache._lexicon import PREFIXES, STRONG_SCOPE, opposites, st
 from tokenomics_core.cache._pair import Pair
 from tokenomics_core.errors import ConfigurationError
 
-__all__ = ["DEFAULT_GUARDS", "ENGLISH_GUARDS", "PAIR_GUARDS", "STRICT_GUARDS", "chosen_guards", "objection"]
+__all__ = [
+    "DEFAULT_GUARDS",
+    "ENGLISH_GUARDS",
+    "PAIR_GUARDS",
+    "STRICT_GUARDS",
+    "chosen_guards",
+    "fired_guards",
+    "objection",
+]
 
 PairGuard = Callable[[Pair], bool]
 
@@ -262,6 +270,11 @@ def chosen_guards(guards: str | Iterable[str], *, english: bool = True) -> tuple
             known = ", ".join([*sets, *PAIR_GUARDS])
             raise ConfigurationError(f"guards has {name!r}, which is none of: {known}; no policy was made")
     return tuple(name for name in PAIR_GUARDS if name in names and (english or name not in ENGLISH_GUARDS))
+
+
+def fired_guards(pair: Pair) -> frozenset[str]:
+    """Name all guards that object to a pair, the strict ones included."""
+    return frozenset(name for name, guard in PAIR_GUARDS.items() if guard(pair))
 
 
 def objection(pair: Pair, guards: Iterable[str]) -> str | None:

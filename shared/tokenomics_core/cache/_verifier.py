@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from tokenomics_core.cache._features import FEATURES, background_of, pair_features
 from tokenomics_core.cache._pair import Pair, compare
+from tokenomics_core.cache._pair_guards import fired_guards
 from tokenomics_core.cache._question import analyze
 from tokenomics_core.errors import ConfigurationError
 
@@ -32,10 +33,12 @@ class Judgement(NamedTuple):
     Attributes:
         probability: That its answer is right, in [0, 1].
         pair: The two questions held against each other.
+        fired: All guards that object to it.
     """
 
     probability: float
     pair: Pair
+    fired: frozenset[str]
 
 
 class Verifier:
@@ -74,8 +77,9 @@ class Verifier:
         first = neighbours[0]
         pair = compare(analyze(question), analyze(first.question))
         tail = background_of(neighbours)
-        features = pair_features(pair, first.similarity, self._known(background), tail)
-        return Judgement(self._forward(features), pair)
+        fired = fired_guards(pair)
+        features = pair_features(pair, first.similarity, self._known(background), tail, fired=fired)
+        return Judgement(self._forward(features), pair, fired)
 
     def threshold(self, max_error: float) -> float:
         """Return the probability to ask for where no outcome is known yet.
