@@ -29,14 +29,16 @@ class CachedCall:
     Attributes:
         model: What is asked.
         stored: The answer to say again; None where the model is to be asked.
+        is_over: Whether it has ended; a task that it left behind may still carry it.
     """
 
     def __init__(self, door: Door, model: object, asked: Asked | None, turn: Turn | None) -> None:
         self.model = model
         self.stored: Stored | None = None
         self._door, self._asked, self._turn = door, asked, turn
+        self.is_over = False
         self._is_taken = False
-        self._expected: Any = None
+        self._expected: tuple[str, int] | None = None
         hit = None if turn is None else turn.hit
         if hit is not None and not hit.refresh:
             try:
@@ -100,16 +102,18 @@ class CachedCall:
             return cls(door, model, None, None)
         return cls(door, model, asked, turn)
 
-    def expect(self, messages: Sequence[BaseMessage]) -> None:
-        """Keep only the answer to these messages: what stands in between may change them."""
-        self._expected = list(messages)
+    def expect(self, messages: Sequence[BaseMessage], n_tools: int) -> None:
+        """Keep only the answer to this: what stands in between may change it, or ask something of its own."""
+        self._expected = (dumps(list(messages)), n_tools)
 
     @contextmanager
-    def taken(self, messages: Sequence[BaseMessage]) -> Iterator[None]:
+    def taken(self, messages: Sequence[BaseMessage], kwargs: dict[str, Any]) -> Iterator[None]:
         """Answer the call inside the block; where that fails it may be tried again."""
         self._is_taken = True
-        if self._expected is not None and dumps(self._expected) != dumps(list(messages)):
-            self._asked = None
+        if self._expected is not None:
+            sent = (dumps(list(messages)), len(kwargs.get("tools") or ()))
+            if sent != self._expected or "response_format" in kwargs:
+                self._asked = None
         try:
             yield
         except BaseException:
@@ -163,7 +167,7 @@ class CachedCall:
         self, generations: Sequence[Generation], chunks: Sequence[ChatGenerationChunk] | None
     ) -> tuple[Answer, Any, bool] | None:
         """Return what is stored, how, and whether the turn does not do it; None where nothing is."""
-        if self._asked is None or self._turn is None or self.stored is not None:
+        if self._asked is None or self._turn is None or self.stored is not None or self.is_over:
             return None
         answer = self._door.written(self._asked, generations, chunks)
         if answer is None:
@@ -177,6 +181,7 @@ class CachedCall:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.is_over = True
         try:
             if self._turn is not None:
                 self._turn.abandon()
@@ -189,6 +194,7 @@ class CachedCall:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.is_over = True
         try:
             if self._turn is not None:
                 await self._turn.aabandon()
@@ -211,10 +217,10 @@ _carried: ContextVar[CachedCall | None] = ContextVar("tokenomics_cached_call", d
 def carried(model: object) -> CachedCall | None:
     """Return the call of this model that was looked up further out."""
     call = _carried.get()
-    return call if call is not None and call.model is model else None
+    return call if call is not None and call.model is model and not call.is_over else None
 
 
 def is_served_from_cache() -> bool:
     """Whether the model call that begins here is answered from the cache, and costs nothing."""
     call = _carried.get()
-    return call is not None and call.stored is not None and not call.is_taken
+    return call is not None and call.stored is not None and not call.is_taken and not call.is_over

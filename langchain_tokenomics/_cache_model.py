@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import weakref
 from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator
 from contextlib import aclosing, closing
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
@@ -40,7 +39,7 @@ class CachedModels:
 
     def __init__(self, door: Door) -> None:
         self._door = door
-        self._classes: weakref.WeakKeyDictionary[type, type] = weakref.WeakKeyDictionary()
+        self._classes: dict[type, type] = {}
         self._lock = threading.Lock()
 
     def wrap(self, model: _M) -> _M:
@@ -174,7 +173,7 @@ class Cached(_Base):
     def _answered(
         self, call: CachedCall, messages: Any, stop: Any, run_manager: Any, kwargs: Any
     ) -> ChatResult:
-        with call.taken(messages):
+        with call.taken(messages, kwargs):
             if call.stored is not None:
                 return _result(call.stored)
             result = super()._generate(messages, stop, run_manager, **kwargs)  # type: ignore[safe-super]  # a model's
@@ -196,7 +195,7 @@ class Cached(_Base):
     async def _aanswered(
         self, call: CachedCall, messages: Any, stop: Any, run_manager: Any, kwargs: Any
     ) -> ChatResult:
-        with call.taken(messages):
+        with call.taken(messages, kwargs):
             if call.stored is not None:
                 return _result(call.stored)
             result = await super()._agenerate(messages, stop, run_manager, **kwargs)
@@ -219,7 +218,7 @@ class CachedStream(_Base):
         own = (
             call if call is not None else CachedCall.begin(self.tokenomics_door, self, messages, stop, kwargs)
         )
-        with own if call is None else _Nothing(), own.taken(messages):
+        with own if call is None else _Nothing(), own.taken(messages, kwargs):
             if own.stored is not None:
                 yield from _pieces(own.stored)
                 return
@@ -249,7 +248,7 @@ class CachedAsyncStream(_Base):
             else await CachedCall.abegin(self.tokenomics_door, self, messages, stop, kwargs)
         )
         async with own if call is None else _Nothing():
-            with own.taken(messages):
+            with own.taken(messages, kwargs):
                 if own.stored is not None:
                     for chunk in _pieces(own.stored):
                         yield chunk

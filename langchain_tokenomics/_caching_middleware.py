@@ -64,7 +64,7 @@ class CachingMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         with CachedCall.begin_at(self.cache.door, model, asked) as call, call.spread():
             if call.stored is not None:
                 return model.invoke(_messages_of(request), **request.model_settings)
-            call.expect(_messages_of(request))
+            call.expect(_messages_of(request), len(request.tools))
             return handler(cached)
 
     async def awrap_model_call(
@@ -84,7 +84,7 @@ class CachingMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
             with call.spread():
                 if call.stored is not None:
                     return await model.ainvoke(_messages_of(request), **request.model_settings)
-                call.expect(_messages_of(request))
+                call.expect(_messages_of(request), len(request.tools))
                 return await handler(cached)
 
     def _model_of(self, request: ModelRequest[Any]) -> BaseChatModel | None:

@@ -32,12 +32,13 @@ from langchain_tokenomics._budget_rules import AtLimit, Money, Settings
 from langchain_tokenomics._budget_state import BudgetState
 from langchain_tokenomics._budget_steps import Step, take, take_async
 from langchain_tokenomics._budget_tools import ToolRules
+from langchain_tokenomics._caching_middleware import CachingMiddleware
 from langchain_tokenomics.budgets import MAX_OUTPUT_TOKENS, BudgetCallbackHandler
 from tokenomics_core.budgets import Budgets, LoopGuard
 from tokenomics_core.errors import BudgetExceededError, ConfigurationError
 from tokenomics_core.protocols import Pricer
 
-__all__ = ["BudgetMiddleware"]
+__all__ = ["BudgetMiddleware", "CachingMiddleware"]
 
 MIN_OUTPUT_TOKENS = 256
 """Shorter answers are of little use; the same default as `CallShape` has."""

@@ -5,7 +5,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from langchain_core.callbacks import UsageMetadataCallbackHandler
+from langchain_core.callbacks import AsyncCallbackHandler, UsageMetadataCallbackHandler
 from langchain_core.language_models import BaseChatModel, FakeListChatModel, FakeListLLM, GenericFakeChatModel
 from langchain_core.messages import AIMessage, HumanMessage
 from langchain_core.output_parsers import StrOutputParser
@@ -191,6 +191,52 @@ async def test_events_of_a_stream_are_the_same_from_the_cache(world, cache):
     assert first == second
     assert first[1:] == ("on_chat_model_start", "on_chat_model_end")
     assert world.provider.count() == 1
+
+
+async def test_typed_events_of_a_stream_are_the_same_from_the_cache(world, cache):
+    counted(world)
+    model = cache.cached(world.openai())
+    said = [model.stream_events(QUESTION, version="v3").output.content for _ in range(2)]
+    assert said[0] == said[1]
+    assert world.provider.count() == 1
+
+
+async def test_the_responses_api_is_said_again_too(world, cache, stream):
+    counted(world)
+    model = cache.cached(world.openai(use_responses_api=True))
+    first, second = await stream(model), await stream(model)
+    assert sum(first[1:], first[0]).text == sum(second[1:], second[0]).text == "Open the settings."
+    assert model.invoke(QUESTION).text == "Open the settings."
+    assert world.provider.count() == 1
+    whole = world.openai(use_responses_api=True, cache=cache)
+    assert (
+        whole.invoke("Where do I see my invoices?").text == whole.invoke("Where do I see my invoices?").text
+    )
+    assert world.provider.count() == 2
+
+
+async def test_a_call_that_was_left_behind_is_not_taken_for_a_later_one(world, cache):
+    counted(world)
+    model = cache.cached(world.openai())
+    later = []
+
+    class LeavesATask(AsyncCallbackHandler):
+        async def on_chat_model_start(self, *args, **kwargs):
+            if not later:
+                later.append(asyncio.create_task(self.ask()))
+
+        async def ask(self):
+            while world.provider.count() < 1 or not done.is_set():
+                await asyncio.sleep(0)
+            return await model.ainvoke("Where do I see my invoices?")
+
+    done = asyncio.Event()
+    await model.ainvoke(QUESTION, {"callbacks": [LeavesATask()]})
+    done.set()
+    await later[0]
+    assert world.provider.count() == 2
+    assert (await model.ainvoke("Where do I see my invoices?")).response_metadata[MARK]["kind"] == "exact"
+    assert world.provider.count() == 2
 
 
 async def test_a_model_without_a_stream_of_its_own_still_has_none(cache):

@@ -5,7 +5,7 @@ import inspect
 
 import pytest
 from langchain.agents import create_agent
-from langchain.agents.middleware import ModelRetryMiddleware
+from langchain.agents.middleware import AgentMiddleware, ModelRetryMiddleware
 from langchain_core.messages import AIMessage, HumanMessage
 from langchain_core.tools import tool
 from langgraph.checkpoint.memory import InMemorySaver
@@ -189,6 +189,24 @@ async def test_an_answer_to_a_request_that_was_changed_on_the_way_is_not_kept(wo
     await ask(agent)
     await ask(agent)
     assert world.provider.count() == 2  # the model was told to wrap up
+
+
+async def test_another_question_of_the_same_words_is_not_taken_for_the_turn(world, cache, ask):
+    class Judge(AgentMiddleware):
+        def wrap_model_call(self, request, handler):
+            request.model.with_structured_output(Answer).invoke(request.messages)
+            return handler(request)
+
+        async def awrap_model_call(self, request, handler):
+            await request.model.with_structured_output(Answer).ainvoke(request.messages)
+            return await handler(request)
+
+    world.says('{"number": 7}', input_tokens=9)
+    counted(world)
+    agent = agent_of(world, CachingMiddleware(cache), Judge(), tools=())
+    assert (await ask(agent))[-1].content == "Open the settings."
+    plain = agent_of(world, CachingMiddleware(cache), tools=())
+    assert (await ask(plain))[-1].content == "Open the settings."
 
 
 # Callbacks, streams, composition
