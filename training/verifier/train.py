@@ -60,7 +60,7 @@ ERRORS = (0.0025, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1)
 # Log-odds per unit of cosine; see the model card for how it was chosen.
 SIMILARITY, BACKGROUND = 20.0, 0.7
 # On held-out intents wrong answers may take this part of a bound; the rest is for questions farther off.
-PART = 0.25
+PART = 0.265
 Embed = Callable[[Sequence[str]], np.ndarray]
 
 
@@ -264,16 +264,19 @@ def stream_curve(
 
 
 def thresholds(curves: dict[str, list[tuple[float, list[float]]]]) -> list[list[float]]:
-    """Per bound the least probability at which all streams stay under a part of it."""
-    found: list[list[float]] = []
-    for error in ERRORS:
-        fits = [
-            max((p for p, (_, wrong) in curve if wrong > error * PART), default=0.0)
-            for curve in curves.values()
-        ]
-        grid = [p for p, _ in next(iter(curves.values()))]
-        found.append([error, min((p for p in grid if p > max(fits)), default=1.0)])
-    return found
+    """Return per bound the least probability at which all streams stay under a part of it."""
+    return [
+        [error, round(max(_crossing(curve, error * PART) for curve in curves.values()), 4)]
+        for error in ERRORS
+    ]
+
+
+def _crossing(curve: list[tuple[float, list[float]]], allowed: float) -> float:
+    last = max((i for i, (_, (_, wrong)) in enumerate(curve) if wrong > allowed), default=-1)
+    if last < 0 or last + 1 == len(curve):
+        return curve[0][0] if last < 0 else 1.0
+    (low, (_, above)), (high, (_, below)) = curve[last], curve[last + 1]
+    return high - (high - low) * (allowed - below) / (above - below)
 
 
 def main(args: argparse.Namespace) -> None:

@@ -92,7 +92,8 @@ class BoundedError:
         self.guards = chosen_guards(guards, english=english)
         self._verifier = verifier or Verifier()
         self._compare = compare
-        self._start = bin_of(self._verifier.threshold(max_error))
+        self._first = self._verifier.threshold(max_error)
+        self._start = bin_of(self._first)
         self._kept: dict[str, _Namespace] = {}
         self._lock = threading.Lock()
 
@@ -212,6 +213,8 @@ class BoundedError:
         experience.count(bin_ if guard is None else None)
         experience.decided += 1
         sure = experience.threshold is not None and bin_ >= experience.threshold
+        if not experience.labels:
+            sure = judged.probability >= self._first
         serve = sure and guard is None
         explored = serve and self._draw(namespace, experience.decided) < experience.exploration(self.explore)
         experience.served += serve and not explored

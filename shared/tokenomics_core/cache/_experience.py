@@ -91,9 +91,10 @@ class Experience:
             self._arrivals[bin_] += 1.0
 
     def exploration(self, share: float) -> float:
-        """Return with what chance a would-be hit is asked anew: more often while little is known of hits."""
-        eager = self.labels > 0 and self.explored < _EAGER
-        return min(share * _EAGERNESS, 0.5) if eager else share
+        """Return how often a would-be hit is asked anew: never before the first outcome, then often."""
+        if not self.labels:
+            return 0.0
+        return min(share * _EAGERNESS, 0.5) if self.explored < _EAGER else share
 
     def score(self, clues: tuple[float, ...]) -> int:
         """Return the bin of a request's clues under what was learned."""
