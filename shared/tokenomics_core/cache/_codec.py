@@ -17,9 +17,11 @@ from tokenomics_core.errors import ConfigurationError
 from tokenomics_core.types import Usage
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from tokenomics_core.cache._protocols import Vector
 
-__all__ = ["entry_of", "from_half", "row_of", "storable_entry", "to_half"]
+__all__ = ["entry_of", "from_half", "from_halves", "row_of", "storable_entry", "to_half"]
 
 _MOST_LABELS = 10_000
 
@@ -114,6 +116,11 @@ def from_half(data: Any, dimension: int) -> Vector | None:
         return None
     vector = np.frombuffer(data, "<f2").astype(np.float32)
     return vector if bool(np.isfinite(vector).all()) else None
+
+
+def from_halves(data: bytes, dimension: int) -> NDArray[np.float32]:
+    """Read vectors that lie one behind the other, shape (n, dimension)."""
+    return np.frombuffer(data, "<f2").astype(np.float32).reshape(-1, dimension)
 
 
 def _names(data: str | None) -> tuple[str, ...]:

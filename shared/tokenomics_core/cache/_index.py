@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+
+from tokenomics_core.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -20,6 +22,9 @@ _FLAT_MOST: Final = 2_000
 _MOVED_PER_ADD: Final = 6
 """Rows that each insertion moves into the graph that is being built, so that no single one waits for it."""
 
+_ROWS_PER_MOVE: Final = 2_000
+"""As many rows are compared in the time that one is moved into the graph."""
+
 _LINKS: Final = 32
 _EF_SEARCH: Final = 64
 _EF_CONSTRUCTION: Final = 80
@@ -31,8 +36,9 @@ class VectorIndex:
     """Ids by vector; not safe for threads by itself.
 
     Small partitions are compared row by row, exactly. From 2,000 rows on a graph is built beside them, a few
-    rows with every insertion, and takes over when it has them all; recall is then about 0.99. Removed rows
-    leave the block at once; the graph skips them, and is built anew when a quarter of it is dead.
+    rows with every insertion, and takes over when it has them all; recall is then about 0.99. After many were
+    loaded at once, every search takes its share of the building too, about as long as it takes itself.
+    Removed rows leave the block at once; the graph skips them, and is built anew when a quarter is dead.
 
     Args:
         dimension: Of the vectors.
@@ -52,7 +58,7 @@ class VectorIndex:
         return self._dimension
 
     def __len__(self) -> int:
-        holder = self._block if self._block is not None else self._graph
+        holder = self._holder
         return 0 if holder is None else len(holder)
 
     @property
@@ -68,7 +74,15 @@ class VectorIndex:
                 holder.add(entry_id, vector)
         if self._next is not None:
             self._next.add(entry_id, vector)
-        self._tend()
+        self._tend(_MOVED_PER_ADD)
+
+    def load(self, ids: Sequence[str], rows: NDArray[np.float32]) -> None:
+        """Fill an empty index at once; the graph is built later, a little with every use."""
+        if len(self):
+            raise ConfigurationError("only an empty index is loaded; nothing was loaded")
+        self._graph = self._next = self._waiting = None
+        self._block = _Block(self._dimension, list(ids), rows)
+        self._tend(0)
 
     def remove(self, entry_id: str) -> None:
         """Remove an id; nothing happens where it is unknown."""
@@ -78,7 +92,9 @@ class VectorIndex:
 
     def search(self, vector: Vector, k: int, is_live: Callable[[str], bool]) -> list[tuple[str, float]]:
         """Return at most `k` live ids and their inner products, the nearest first."""
-        holder = self._block if self._block is not None else self._graph
+        if self._next is not None and self._block is not None:
+            self._tend(len(self._block) // _ROWS_PER_MOVE)
+        holder = self._holder
         if holder is None or not len(holder) or k < 1:
             return []
         wanted = k
@@ -89,7 +105,11 @@ class VectorIndex:
                 return live[:k]
             wanted *= 4
 
-    def _tend(self) -> None:
+    @property
+    def _holder(self) -> _Block | _Graph | None:
+        return self._block if self._block is not None else self._graph
+
+    def _tend(self, moves: int) -> None:
         """Begin, go on with or end the building of a graph."""
         if self._next is None:
             if self._block is not None and len(self._block) > self._flat_most:
@@ -99,8 +119,8 @@ class VectorIndex:
             ):
                 self._next, self._waiting = _Graph(self._dimension), self._graph.snapshot()
             return
-        source = self._block if self._block is not None else self._graph
-        for _ in range(_MOVED_PER_ADD):
+        source = self._holder
+        for _ in range(moves):
             item = next(self._waiting, None) if self._waiting is not None else None
             if item is None:
                 self._graph, self._block, self._next, self._waiting = self._next, None, None, None
@@ -112,10 +132,14 @@ class VectorIndex:
 class _Block:
     """Rows side by side; a removed one is filled with the last."""
 
-    def __init__(self, dimension: int) -> None:
-        self._rows = np.zeros((_FIRST_ROWS, dimension), np.float32)
-        self._ids: list[str] = []
-        self._places: dict[str, int] = {}
+    def __init__(
+        self, dimension: int, ids: list[str] | None = None, rows: NDArray[np.float32] | None = None
+    ) -> None:
+        self._ids = ids if ids is not None else []
+        self._rows = (
+            rows if rows is not None and len(rows) else np.zeros((_FIRST_ROWS, dimension), np.float32)
+        )
+        self._places = {entry_id: place for place, entry_id in enumerate(self._ids)}
 
     def __len__(self) -> int:
         return len(self._ids)
@@ -150,11 +174,11 @@ class _Block:
     def search(self, vector: Vector, k: int) -> list[tuple[str, float]]:
         count = len(self._ids)
         near = self._rows[:count] @ vector
-        if k < count:
-            chosen = np.argpartition(near, count - k)[count - k :]
-            chosen = chosen[np.argsort(-near[chosen], kind="stable")]
+        if 2 * k < count:
+            chosen = near.argpartition(count - k)[count - k :]
+            chosen = chosen[near[chosen].argsort()[::-1]]
         else:
-            chosen = np.argsort(-near, kind="stable")
+            chosen = near.argsort()[::-1][:k]
         ids = self._ids
         return [
             (ids[place], value) for place, value in zip(chosen.tolist(), near[chosen].tolist(), strict=True)

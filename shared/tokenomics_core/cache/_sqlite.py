@@ -15,7 +15,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
-from tokenomics_core.cache._codec import entry_of, from_half, row_of, storable_entry, to_half
+import numpy as np
+
+from tokenomics_core.cache._codec import entry_of, from_half, from_halves, row_of, storable_entry, to_half
 from tokenomics_core.cache._entry import CacheEntry, Neighbour, Selector, StoreSize
 from tokenomics_core.cache._index import VectorIndex
 from tokenomics_core.cache._protocols import Eviction
@@ -57,6 +59,16 @@ class _Partition:
     def __init__(self, dimension: int) -> None:
         self.index = VectorIndex(dimension)
         self.seen: dict[str, _Seen] = {}
+
+    def load(self, ids: list[str], halves: bytes) -> None:
+        """Take vectors in half precision, one behind the other; what holds no numbers is left out."""
+        rows = from_halves(halves, self.index.dimension)
+        sound = np.isfinite(rows).all(axis=1)
+        if not sound.all():
+            for entry_id in np.array(ids, object)[~sound]:
+                del self.seen[entry_id]
+            ids, rows = np.array(ids, object)[sound].tolist(), rows[sound]
+        self.index.load(ids, rows)
 
 
 class SQLiteCacheStore:
@@ -368,11 +380,13 @@ class SQLiteCacheStore:
             "WHERE partition = ? AND vector IS NOT NULL",
             (partition,),
         )
+        ids, halves = [], []
         for entry_id, question, group, dies, data in rows:
-            vector = from_half(data, dimension)
-            if vector is not None:
+            if isinstance(data, bytes) and len(data) == 2 * dimension:
                 held.seen[entry_id] = _Seen(question, group, dies)
-                held.index.add(entry_id, vector)
+                ids.append(entry_id)
+                halves.append(data)
+        held.load(ids, b"".join(halves))
         self._partitions[partition] = held
         while len(self._partitions) > _PARTITIONS_LOADED:
             self._partitions.popitem(last=False)
