@@ -18,6 +18,7 @@ SCRIPTS = {
     "plug_into_a_query_engine.py": "gpt-4.1-nano",
     "plan_budgets.py": "30,000",
     "budgeted_agent.py": "Stopped by a budget",
+    "cached_chain.py": "3 from cache",
 }
 
 
