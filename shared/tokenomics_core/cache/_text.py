@@ -53,7 +53,8 @@ def storable_name(name: str) -> str:
     kept = storable(name)
     if kept == name:
         return name
-    return f"{kept}\N{REPLACEMENT CHARACTER}{blake2b(name.encode('utf-8', 'surrogatepass'), digest_size=16).hexdigest()}"
+    digest = blake2b(name.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+    return f"{kept}\N{REPLACEMENT CHARACTER}{digest}"
 
 
 def _composed(text: str) -> str:

@@ -20,8 +20,9 @@ from tokenomics_core import ConfigurationError, StoreError, Usage
 from tokenomics_core.cache import Selector
 
 METHODS = (
-    "bind find search read put regroup invalidate touch trim size entries claim release load_state save_state close"
-).split()
+    "bind", "find", "search", "read", "put", "regroup", "invalidate", "touch", "trim", "size", "entries", "claim",
+    "release", "load_state", "save_state",
+)  # fmt: skip
 
 
 class AsyncTwin:
@@ -30,8 +31,7 @@ class AsyncTwin:
     def __init__(self, store) -> None:
         self._loop = asyncio.new_event_loop()
         for name in METHODS:
-            if name != "close":
-                setattr(self, name, self._waiting(getattr(store, f"a{name}")))
+            setattr(self, name, self._waiting(getattr(store, f"a{name}")))
         self._aclose = store.aclose
 
     def close(self) -> None:
@@ -191,7 +191,7 @@ class StoreContract(ABC):
         store.put(entry(), vector)
         assert store.search("p", vector, 3, NOW)[0].similarity == pytest.approx(1, abs=3e-3)
         for embedder, dimension in ((EMBEDDER, 5), ("other/2", DIMENSION)):
-            with pytest.raises(ConfigurationError, match="'other/2'.*5"):
+            with pytest.raises(ConfigurationError, match=r"'other/2'.*5"):
                 store.bind(embedder, dimension)
         store.bind("other/2", 5)
         store.invalidate(Selector())
