@@ -22,7 +22,7 @@ _FLAT_MOST: Final = 2_000
 _MOVED_PER_ADD: Final = 6
 """Rows that each insertion moves into the graph that is being built, so that no single one waits for it."""
 
-_ROWS_PER_MOVE: Final = 2_000
+_ROWS_PER_MOVE: Final = 8_000
 """As many rows are compared in the time that one is moved into the graph."""
 
 _LINKS: Final = 32
@@ -93,7 +93,7 @@ class VectorIndex:
     def search(self, vector: Vector, k: int, is_live: Callable[[str], bool]) -> list[tuple[str, float]]:
         """Return at most `k` live ids and their inner products, the nearest first."""
         if self._next is not None and self._block is not None:
-            self._tend(len(self._block) // _ROWS_PER_MOVE)
+            self._tend(max(1, len(self._block) // _ROWS_PER_MOVE))
         holder = self._holder
         if holder is None or not len(holder) or k < 1:
             return []
