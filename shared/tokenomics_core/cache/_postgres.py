@@ -37,8 +37,8 @@ _PARTITIONS_KNOWN: Final = 10_000
 _ROW_COST: Final = 1.0
 _STEP_COST: Final = 12.0
 _BEAM: Final = 100
-"""What comparing with a row of a partition costs beside a step in the graph, and how many steps a walk takes at
-least; see `benchmarks/cache_lookup.py`."""
+"""What comparing with a row of a partition costs beside a step in the graph, and how many steps a walk takes
+at least; see `benchmarks/cache_lookup.py`."""
 
 
 class _Share(NamedTuple):
@@ -49,7 +49,7 @@ class _Share(NamedTuple):
     counted_at: float
 
     def suits_graph(self, k: int) -> bool:
-        """Whether walking the graph past other partitions' vectors takes less than comparing with all of this."""
+        """Whether walking the graph past others' vectors takes less than comparing with all of this one's."""
         steps = _BEAM + k * max(self.all_rows, self.rows) / max(self.rows, 1)
         return self.rows * _ROW_COST > steps * _STEP_COST
 
@@ -57,13 +57,14 @@ class _Share(NamedTuple):
 class PostgresCacheStore:
     """Keep answers in PostgreSQL with pgvector, for any number of machines.
 
-    A partition is always part of the condition: a small one is compared vector by vector over an index on the
-    partition, exactly; in a large one pgvector's graph is walked until enough of the partition is found. Putting
-    is one transaction, reads write nothing, and what one process invalidates no other finds afterwards.
+    A partition is always part of the condition: a small one is compared vector by vector over an index on
+    the partition, exactly; in a large one pgvector's graph is walked until enough of the partition is found.
+    Putting is one transaction, reads write nothing, and what one process invalidates no other finds
+    afterwards.
 
-    A lost connection is a `StoreError`; the next call opens a new one. The async methods use connections of their
-    own per event loop and never block it (on Windows psycopg asks for a `SelectorEventLoop`). A forked child
-    opens its own.
+    A lost connection is a `StoreError`; the next call opens a new one. The async methods use connections of
+    their own per event loop and never block it (on Windows psycopg asks for a `SelectorEventLoop`). A forked
+    child opens its own.
     """
 
     def __init__(
@@ -77,8 +78,8 @@ class PostgresCacheStore:
         """Name the database; it is connected to when the store is first used.
 
         Args:
-            dsn: As libpq reads it, such as `postgresql://user@host/database`. The user may create a schema, and
-                pgvector 0.8 or newer is there or may be created.
+            dsn: As libpq reads it, such as `postgresql://user@host/database`. The user may create a schema,
+                and pgvector 0.8 or newer is there or may be created.
             schema: Caches in different schemas do not see each other.
             max_connections: Most connections of all threads together, and of each event loop.
             timeout_s: How long to wait for a connection or an answer before a `StoreError`.
@@ -303,7 +304,7 @@ class PostgresCacheStore:
 
     def _share(self, partition: str, now: float) -> Work[_Share]:
         share = self._shares.get(partition)
-        if share is None or abs(now - share.toucheded_at) > _COUNT_AGAIN_S:
+        if share is None or abs(now - share.counted_at) > _COUNT_AGAIN_S:
             counted = yield Ask(self._queries.shares, (partition, _COUNTED_MOST))
             rows, all_rows = counted.rows[0]
             share = self._shares[partition] = _Share(rows, all_rows, now)

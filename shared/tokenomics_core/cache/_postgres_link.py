@@ -56,8 +56,8 @@ Work = Generator[Ask, Reply, _T]
 class Link:
     """Connections to one database, as many as calls were ever under way at once, up to a bound.
 
-    A connection that breaks takes the idle ones with it, so the next call opens a new one. A forked child opens
-    its own.
+    A connection that breaks takes the idle ones with it, so the next call opens a new one. A forked child
+    opens its own.
 
     Args:
         dsn: As libpq reads it.

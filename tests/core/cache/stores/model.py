@@ -89,16 +89,17 @@ class StoreMachine(RuleBasedStateMachine):
         cost=st.sampled_from([None, 0, 1, 10**6, 10**12]), is_text=st.booleans(),
     )  # fmt: skip
     def put(
-        self, partition, key, question, payload, answer, seed, life, model, tenant, version, sources, tags, usage,
-        cost, is_text,
+        self, partition, key, question, payload, answer, seed, life, model, tenant, version, sources, tags,
+        usage, cost, is_text,
     ):  # fmt: skip
         self.now, self.count = self.now + 1.0, self.count + 1
         expires_at = None if life is None else self.now + life[0]
         stale_until = None if life is None or life[1] is None else self.now + life[0] + life[1]
         entry = CacheEntry(
             id=f"id-{self.count}", partition=partition, key=key, question=question, payload=payload,
-            is_text=is_text, answer=answer, group=f"g{self.count}", created_at=self.now, expires_at=expires_at,
-            stale_until=stale_until, model=model, tenant=tenant, sources=tuple(sources), tags=tuple(tags),
+            is_text=is_text, answer=answer, group=f"g{self.count}", created_at=self.now,
+            expires_at=expires_at, stale_until=stale_until,
+            model=model, tenant=tenant, sources=tuple(sources), tags=tuple(tags),
             version=version, usage=usage, cost_nano_usd=cost,
         )  # fmt: skip
         vector = None if seed is None else unit(seed)
@@ -111,7 +112,8 @@ class StoreMachine(RuleBasedStateMachine):
     @rule(
         choice=st.integers(0, 30), partition=maybe(partitions), tenant=maybe(names), source=maybe(names),
         tag=maybe(names), model=maybe(names), version=maybe(names), prefix=maybe(prefixes),
-        age=maybe(st.sampled_from([0.0, 3.0, 30.0])), fields=st.sets(st.integers(0, 8), min_size=1, max_size=3),
+        age=maybe(st.sampled_from([0.0, 3.0, 30.0])),
+        fields=st.sets(st.integers(0, 8), min_size=1, max_size=3),
     )  # fmt: skip
     def invalidate(self, choice, partition, tenant, source, tag, model, version, prefix, age, fields):
         names = list(self.kept)
