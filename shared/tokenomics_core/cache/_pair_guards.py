@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from itertools import product
 from typing import Final
 
 from tokenomics_core.cache._lexicon import PREFIXES, STRONG_SCOPE, opposites, stem, words_in
 from tokenomics_core.cache._pair import Pair
+from tokenomics_core.cache._question import IDENTIFIER, Question
 from tokenomics_core.errors import ConfigurationError
 
 __all__ = [
@@ -22,6 +24,7 @@ __all__ = [
 
 PairGuard = Callable[[Pair], bool]
 
+_WORD: Final = re.compile(r"\w+")
 _PERSONS: Final = {
     "i": "i", "me": "i", "my": "i", "mine": "i", "myself": "i",
     "we": "we", "us": "we", "our": "we", "ours": "we",
@@ -82,6 +85,26 @@ def name_differs(pair: Pair) -> bool:
     left = [name for name in pair.a.names if name not in pair.b.stems and name in pair.only_a]
     right = [name for name in pair.b.names if name not in pair.a.stems and name in pair.only_b]
     return bool(left and right)
+
+
+def identifier_differs(pair: Pair) -> bool:
+    """One question names a thing in code, a file or a host that the other lacks; `b` may stand for `a.b`."""
+    a, b = pair.a.identifiers, pair.b.identifiers
+    if not a and not b:
+        return False
+    return _lacks(a, b, pair.b) or _lacks(b, a, pair.a)
+
+
+def _lacks(wanted: frozenset[str], there: frozenset[str], other: Question) -> bool:
+    """Whether a question does not have all of the identifiers, be it by their last part."""
+    words = set(_WORD.findall(IDENTIFIER.sub(" ", other.text).lower()))
+    return not all(
+        any(_is_same(name, known) for known in there) or name.rpartition(".")[2] in words for name in wanted
+    )
+
+
+def _is_same(one: str, other: str) -> bool:
+    return one == other or one.endswith(f".{other}") or other.endswith(f".{one}")
 
 
 def roles_swapped(pair: Pair) -> bool:
@@ -241,6 +264,7 @@ PAIR_GUARDS: Final[dict[str, PairGuard]] = {
     "negation": negation_differs,
     "antonym": antonym_differs,
     "name": name_differs,
+    "identifier": identifier_differs,
     "order": roles_swapped,
     "scope": scope_differs,
     "person": person_differs,
@@ -254,7 +278,7 @@ PAIR_GUARDS: Final[dict[str, PairGuard]] = {
 }
 ENGLISH_GUARDS: Final = frozenset({"negation", "antonym", "scope", "person", "tense", "question_word"})
 STRICT_GUARDS: Final = tuple(PAIR_GUARDS)
-DEFAULT_GUARDS: Final = STRICT_GUARDS[:13]
+DEFAULT_GUARDS: Final = STRICT_GUARDS[:14]
 
 
 def chosen_guards(guards: str | Iterable[str], *, english: bool = True) -> tuple[str, ...]:

@@ -19,7 +19,7 @@ from tokenomics_core.cache._lexicon import (
     words_in,
 )
 
-__all__ = ["Question", "analyze"]
+__all__ = ["IDENTIFIER", "Question", "analyze"]
 
 _LONGEST: Final = 2_000
 _TOKEN: Final = re.compile(
@@ -58,6 +58,8 @@ _CONTRACTED: Final = {
     "let's": ("let", "us"),
 }
 _ENDINGS: Final = {"'ll": "will", "'re": "are", "'ve": "have", "'d": "would", "'m": "am", "'s": ""}
+# Parts of two letters at least, so that neither "e.g." nor "U.S." is one, nor the number in "3.5".
+IDENTIFIER: Final = re.compile(r"\b(?:[^\W\d]\w+(?:\.[^\W\d]\w+)+|[^\W_]+_\w+|[a-z]+[A-Z]\w*)")
 _ASKING: Final = frozenset(words_in("who whom whose what which when where why how"))
 _AFTER_HOW: Final = frozenset(
     words_in("much many long often far old big tall fast soon late high deep wide heavy hot cold")
@@ -90,6 +92,7 @@ class Question(NamedTuple):
         dates: Days, months, parts of the day.
         scope: Words such as only, all, before, without, last.
         names: Words written like names.
+        identifiers: Names of things in code, files and hosts: `a.b`, `a_b`, `aB`; lower case.
         negations: How many negating words there are.
         asks: The question word; how much and how many apart from how; empty where there is none.
         trigrams: Hashes of three letters in a row.
@@ -105,6 +108,7 @@ class Question(NamedTuple):
     dates: frozenset[str]
     scope: frozenset[str]
     names: frozenset[str]
+    identifiers: frozenset[str]
     negations: int
     asks: str
     trigrams: frozenset[str]
@@ -134,6 +138,7 @@ def analyze(text: str) -> Question:
         dates=dates,
         scope=scope,
         names=_names(plain, raw),
+        identifiers=frozenset(found.lower() for found in IDENTIFIER.findall(plain)),
         negations=sum(token in NEGATIONS for token in tokens),
         asks=_asks(tokens),
         trigrams=frozenset(lowered[i : i + 3] for i in range(len(lowered) - 2)) or frozenset({lowered}),

@@ -103,3 +103,33 @@ def test_guards_of_english_words_can_be_switched_off():
 def test_an_unknown_guard_is_refused():
     with pytest.raises(ConfigurationError, match="'numbr'"):
         chosen_guards(["numbr"])
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("What does date.isoformat return?", "What does datetime.datetime.isoformat return?"),
+        ("What does math.comb compute?", "What does math.perm compute?"),
+        ("How is max_retries set?", "How is max_tokens set?"),
+        ("Is shop.example.com down?", "Is blog.example.com down?"),
+        ("Where is report.pdf?", "Where is invoice.pdf?"),
+        ("What does str.split do?", "What does it do?"),
+        ("What does openFile do?", "What does closeFile do?"),
+    ],
+)
+def test_what_is_named_in_code_must_be_the_same(one, other):
+    assert PAIR_GUARDS["identifier"](pair_of(one, other))
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("What does date.weekday give?", "what does datetime.date.weekday give"),
+        ("How many parts has urllib.parse.urlsplit?", "how many parts does urlsplit have"),
+        ("Is 3.5 more than 3.4?", "is 3.5 greater than 3.4"),
+        ("May I use it, e.g. abroad?", "may I use it abroad"),
+        ("How do I charge my iPhone?", "how do i charge my iphone"),
+    ],
+)
+def test_a_name_in_code_may_be_shortened(one, other):
+    assert not PAIR_GUARDS["identifier"](pair_of(one, other))
