@@ -14,8 +14,10 @@ from tokenomics_core.cache._entry import CacheEntry, Neighbour, Selector, StoreS
 from tokenomics_core.cache._postgres_link import Ask, HalfVector, Link, UniqueViolation, Work, database_of
 from tokenomics_core.cache._postgres_queries import Queries, entry_of_row, row_for, selected
 from tokenomics_core.cache._postgres_schema import (
+    BUCKETS,
     MOST_DIMENSIONS,
     SETTINGS,
+    bucket_of,
     checked_schema,
     index_vectors,
     prepared,
@@ -34,11 +36,11 @@ _T = TypeVar("_T")
 _COUNTED_MOST: Final = 20_000
 _COUNT_AGAIN_S: Final = 30.0
 _PARTITIONS_KNOWN: Final = 10_000
-_ROW_COST: Final = 1.0
-_STEP_COST: Final = 12.0
-_BEAM: Final = 100
-"""What comparing with a row of a partition costs beside a step in the graph, and how many steps a walk takes
-at least; see `benchmarks/cache_lookup.py`."""
+_ROW_US: Final = 0.6
+_STEP_US: Final = 12.0
+_BEAM: Final = 40
+"""What it takes to compare with a row of a partition and to come to a next one in the graph, and how many a
+walk comes to at least; from `benchmarks/cache_postgres.py`."""
 
 
 class _Share(NamedTuple):
@@ -50,8 +52,11 @@ class _Share(NamedTuple):
 
     def suits_graph(self, k: int) -> bool:
         """Whether walking the graph past others' vectors takes less than comparing with all of this one's."""
-        steps = _BEAM + k * max(self.all_rows, self.rows) / max(self.rows, 1)
-        return self.rows * _ROW_COST > steps * _STEP_COST
+        if self.rows >= _COUNTED_MOST:
+            return True
+        passed = max(self.all_rows - self.rows, 0) / BUCKETS
+        steps = max(_BEAM, k * (self.rows + passed) / max(self.rows, 1))
+        return self.rows * _ROW_US > steps * _STEP_US
 
 
 class PostgresCacheStore:
@@ -295,11 +300,11 @@ class PostgresCacheStore:
         dimension, asked = len(vector), HalfVector(np.ascontiguousarray(vector, np.float32))
         share = yield from self._share(partition, now)
         if dimension <= MOST_DIMENSIONS and share.suits_graph(k):
-            query = self._queries.near.format(dimension=dimension)
+            query = self._queries.near.format(dimension=dimension, bucket=bucket_of(partition))
             found = yield Ask(query, (asked, partition, float(now), asked, k))
             if len(found.rows) == k:
                 return _neighbours(found.rows)
-        found = yield Ask(self._queries.nearest, (asked, partition, float(now), dimension, asked, k))
+        found = yield Ask(self._queries.nearest, (asked, partition, float(now), dimension, k))
         return _neighbours(found.rows)
 
     def _share(self, partition: str, now: float) -> Work[_Share]:
@@ -319,6 +324,7 @@ class PostgresCacheStore:
             *row_for(entry, row_of(entry)),
             normalised(entry.question),
             dies_at(entry),
+            bucket_of(entry.partition),
             None if vector is None else HalfVector(np.ascontiguousarray(vector, np.float32)),
             bound,
             bound,

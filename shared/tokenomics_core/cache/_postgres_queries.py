@@ -38,22 +38,27 @@ class Queries:
         one = f"SELECT {COLUMNS} FROM {entries} WHERE"  # noqa: S608
         self.by_key = f"{one} partition = %s AND key = %s AND dies_at > %s"
         self.by_id = f"{one} id = %s AND dies_at > %s"
-        self.nearest = (
-            f"SELECT id, -(vector {product} %s), question, grp FROM {entries} "  # noqa: S608
-            f"WHERE partition = %s AND dies_at > %s AND {vectors}.vector_dims(vector) = %s "
-            f"ORDER BY vector {product} %s LIMIT %s"
+        # The texts are fetched for those that were found only.
+        found = (
+            f"SELECT id, -distance, question, grp FROM ({{found}}) AS found "  # noqa: S608
+            f"JOIN {entries} USING (seq) ORDER BY distance"
+        )
+        self.nearest = found.format(
+            found=f"SELECT seq, vector {product} %s AS distance FROM {entries} WHERE partition = %s "  # noqa: S608
+            f"AND dies_at > %s AND {vectors}.vector_dims(vector) = %s ORDER BY distance LIMIT %s"
         )
         typed = f"vector::{vectors}.halfvec({{dimension}})"
         self.near = (
             f"SELECT id, -({typed} {product} %s), question, grp FROM {entries} "  # noqa: S608
-            f"WHERE partition || '' = %s AND dies_at > %s ORDER BY {typed} {product} %s LIMIT %s"
+            f"WHERE bucket = {{bucket}} AND partition || '' = %s AND dies_at > %s "
+            f"ORDER BY {typed} {product} %s LIMIT %s"
         )
         self.shares = (
             "SELECT (SELECT count(*) FROM "  # noqa: S608
             f"(SELECT 1 FROM {entries} WHERE partition = %s LIMIT %s) AS part), "
             f"(SELECT reltuples FROM pg_class WHERE oid = '{entries}'::regclass)"
         )
-        names = [*COLUMNS.split(", "), "normal", "dies_at", "vector"]
+        names = [*COLUMNS.split(", "), "normal", "dies_at", "bucket", "vector"]
         renewed = [f"{name} = excluded.{name}" for name in names if name not in {"partition", "key"}]
         self.put = (
             f"WITH kept AS (INSERT INTO {entries} ({', '.join(names)}) "  # noqa: S608

@@ -4,12 +4,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from hashlib import blake2b
 from typing import Final
 
 from tokenomics_core.cache._postgres_link import Ask, Work
 from tokenomics_core.errors import ConfigurationError, StoreError
 
-__all__ = ["COLUMNS", "MOST_DIMENSIONS", "SETTINGS", "checked_schema", "index_vectors", "prepared"]
+__all__ = [
+    "BUCKETS",
+    "COLUMNS",
+    "MOST_DIMENSIONS",
+    "SETTINGS",
+    "bucket_of",
+    "checked_schema",
+    "index_vectors",
+    "prepared",
+]
 
 COLUMNS: Final = (
     "id, partition, key, question, payload, is_text, answer, grp, created_at, expires_at, stale_until, "
@@ -17,14 +27,19 @@ COLUMNS: Final = (
 )
 """What an entry is read back from, in the order of the codec's rows."""
 
+BUCKETS: Final = 16
+"""How many graphs partitions are spread over: a search passes by a sixteenth of the others' entries."""
+
 MOST_DIMENSIONS: Final = 4_000
 """pgvector's graph takes no longer ones in half precision; they are compared one by one."""
 
 SETTINGS: Final = (
     "SET hnsw.iterative_scan = 'strict_order'; SET hnsw.ef_search = 40; SET enable_seqscan = off; "
+    "SET plan_cache_mode = force_generic_plan; "
     "SET statement_timeout = {timeout_ms}"
 )
-"""A search goes on until it has found enough of its partition, in order of distance."""
+"""A search goes on until it has found enough of its partition, in order of distance. Every statement fits one
+index whatever its values, so it is planned once."""
 
 _LOCK: Final = 0x746B6E63
 _OLDEST_PGVECTOR: Final = (0, 8)
@@ -44,12 +59,20 @@ def checked_schema(schema: str) -> str:
     return schema
 
 
+def bucket_of(partition: str) -> int:
+    """Say which graph a partition is in."""
+    return blake2b(partition.encode(), digest_size=1).digest()[0] % BUCKETS
+
+
 def _create(schema: str, vectors: str) -> str:
     return f"""
     CREATE TABLE {schema}.entries (
         seq bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-        id text NOT NULL UNIQUE,
+        dies_at float8 NOT NULL,
+        bucket int NOT NULL,
         partition text NOT NULL,
+        vector {vectors}.halfvec,
+        id text NOT NULL UNIQUE,
         key text NOT NULL,
         question text NOT NULL,
         normal text NOT NULL,
@@ -60,7 +83,6 @@ def _create(schema: str, vectors: str) -> str:
         created_at float8 NOT NULL,
         expires_at float8,
         stale_until float8,
-        dies_at float8 NOT NULL,
         model text,
         tenant text,
         sources text[],
@@ -69,7 +91,6 @@ def _create(schema: str, vectors: str) -> str:
         usage text,
         cost_nano_usd bigint,
         digest bytea NOT NULL,
-        vector {vectors}.halfvec,
         UNIQUE (partition, key)
     ) WITH (fillfactor = 90);
     ALTER TABLE {schema}.entries ALTER COLUMN vector SET STORAGE MAIN;
@@ -188,12 +209,13 @@ def _newer(schema: str, name: str, version: int) -> StoreError:
 
 
 def index_vectors(schema: str, vectors: str, dimension: int) -> Work[None]:
-    """Make the graph for vectors of this length anew; there are none yet."""
-    yield Ask(f"DROP INDEX IF EXISTS {schema}.entries_vectors", None)
-    if dimension <= MOST_DIMENSIONS:
-        yield Ask(
-            f"CREATE INDEX entries_vectors ON {schema}.entries USING hnsw "
-            f"((vector::{vectors}.halfvec({dimension})) {vectors}.halfvec_ip_ops) "
-            "WITH (m = 16, ef_construction = 64)",
-            None,
-        )
+    """Make the graphs for vectors of this length anew; there are none yet."""
+    for bucket in range(BUCKETS):
+        yield Ask(f"DROP INDEX IF EXISTS {schema}.entries_vectors_{bucket}", None)
+        if dimension <= MOST_DIMENSIONS:
+            yield Ask(
+                f"CREATE INDEX entries_vectors_{bucket} ON {schema}.entries USING hnsw "
+                f"((vector::{vectors}.halfvec({dimension})) {vectors}.halfvec_ip_ops) "
+                f"WITH (m = 16, ef_construction = 64) WHERE bucket = {bucket}",
+                None,
+            )
