@@ -6,10 +6,10 @@ around random centres with the seed below (8 entries a centre, unit length), que
 noise. `bare` is a table of its own with the same vectors, ids and questions and one pgvector graph with the
 default settings, asked through psycopg for the same columns and as many rows, without any partition, over a
 connection that has prepared the statement. All searches are interleaved, question by question, in an order
-shuffled each time; the median counts. `graph` and `exact` force one form of our statement; `store` is what the
-store does by itself, and the ratio is its median by that of `bare`. `found` is the share of questions whose
-nearest entry within the partition is the true one. Storing, finding and invalidating are timed on the filled
-table, over one connection.
+shuffled each time; the median counts. `graph` and `exact` force one form of our statement; `store` is what
+the store does by itself, and the ratio is its median by that of `bare`. `found` is the share of questions
+whose nearest entry within the partition is the true one. Storing, finding and invalidating are timed on the
+filled table, over one connection.
 
 Run: python benchmarks/cache_postgres.py [--entries 30000] [--dimension 256]
 """

@@ -14,7 +14,6 @@ from tokenomics_core.cache._entry import CacheEntry, Neighbour, Selector, StoreS
 from tokenomics_core.cache._postgres_link import Ask, HalfVector, Link, UniqueViolation, Work, database_of
 from tokenomics_core.cache._postgres_queries import Queries, entry_of_row, row_for, selected
 from tokenomics_core.cache._postgres_schema import (
-    BUCKETS,
     MOST_DIMENSIONS,
     SETTINGS,
     bucket_of,
@@ -44,18 +43,17 @@ walk comes to at least; from `benchmarks/cache_postgres.py`."""
 
 
 class _Share(NamedTuple):
-    """How large a partition is."""
+    """How large a partition is, and the graph that it is in as far as the server has counted it."""
 
     rows: int
-    all_rows: float
+    in_graph: float
     counted_at: float
 
     def suits_graph(self, k: int) -> bool:
         """Whether walking the graph past others' vectors takes less than comparing with all of this one's."""
         if self.rows >= _COUNTED_MOST:
             return True
-        passed = max(self.all_rows - self.rows, 0) / BUCKETS
-        steps = max(_BEAM, k * (self.rows + passed) / max(self.rows, 1))
+        steps = max(_BEAM, k * self.in_graph / max(self.rows, 1))
         return self.rows * _ROW_US > steps * _STEP_US
 
 
@@ -310,9 +308,9 @@ class PostgresCacheStore:
     def _share(self, partition: str, now: float) -> Work[_Share]:
         share = self._shares.get(partition)
         if share is None or abs(now - share.counted_at) > _COUNT_AGAIN_S:
-            counted = yield Ask(self._queries.shares, (partition, _COUNTED_MOST))
-            rows, all_rows = counted.rows[0]
-            share = self._shares[partition] = _Share(rows, all_rows, now)
+            counted = yield Ask(self._queries.shares, (partition, _COUNTED_MOST, str(bucket_of(partition))))
+            rows, in_graph = counted.rows[0]
+            share = self._shares[partition] = _Share(rows, in_graph or 0, now)
             while len(self._shares) > _PARTITIONS_KNOWN:
                 self._shares.popitem(last=False)
         return share

@@ -56,7 +56,7 @@ class Queries:
         self.shares = (
             "SELECT (SELECT count(*) FROM "  # noqa: S608
             f"(SELECT 1 FROM {entries} WHERE partition = %s LIMIT %s) AS part), "
-            f"(SELECT reltuples FROM pg_class WHERE oid = '{entries}'::regclass)"
+            f"(SELECT reltuples FROM pg_class WHERE oid = to_regclass('{entries}_vectors_' || %s))"
         )
         names = [*COLUMNS.split(", "), "normal", "dies_at", "bucket", "vector"]
         renewed = [f"{name} = excluded.{name}" for name in names if name not in {"partition", "key"}]

@@ -101,7 +101,7 @@ class SQLiteCacheStore:
         self._lock = threading.RLock()
         self._thread: ThreadPoolExecutor | None = None
         self._partitions: OrderedDict[str, _Partition] = OrderedDict()
-        self._dimension: int | None = None
+        self._bound: dict[str, str] | None = None
         self._version: tuple[int, int] | None = None
         self._change = 0
         self._puts = 0
@@ -110,15 +110,13 @@ class SQLiteCacheStore:
     def bind(self, embedder: str, dimension: int) -> None:
         """Remember whose vectors are kept; a `ConfigurationError` where another's are there already."""
         with self._changing("nothing was bound") as connection:
-            kept = dict(
-                connection.execute("SELECT name, value FROM meta WHERE name IN ('embedder', 'dimension')")
-            )
+            kept = _bound_in(connection)
             has_vectors = connection.execute(
                 "SELECT 1 FROM entries WHERE vector IS NOT NULL LIMIT 1"
             ).fetchone()
             if (
                 kept
-                and (kept.get("embedder"), kept.get("dimension")) != (embedder, str(dimension))
+                and kept != {"embedder": storable_name(embedder), "dimension": str(dimension)}
                 and has_vectors
             ):
                 raise ConfigurationError(
@@ -127,9 +125,9 @@ class SQLiteCacheStore:
                 )
             connection.executemany(
                 "INSERT OR REPLACE INTO meta (name, value) VALUES (?, ?)",
-                [("embedder", embedder), ("dimension", str(dimension))],
+                [("embedder", storable_name(embedder)), ("dimension", str(dimension))],
             )
-        self._dimension = dimension
+        self._bound = {"embedder": storable_name(embedder), "dimension": str(dimension)}
 
     def find(self, partition: str, key: str, now: float) -> CacheEntry | None:
         """Return the live entry of exactly this key."""
@@ -170,6 +168,8 @@ class SQLiteCacheStore:
             entry.created_at,
         )
         with self._changing("the answer was not kept") as connection:
+            if vector is not None:
+                self._check_bound(connection)
             connection.execute(
                 "DELETE FROM entries WHERE (partition = ? AND key = ?) OR id = ?",
                 (entry.partition, entry.key, entry.id),
@@ -364,7 +364,17 @@ class SQLiteCacheStore:
             raise
 
     def _bind_again(self) -> None:
-        self._dimension = None
+        """Tell a new file whose vectors this store brings."""
+        if self._bound is not None:
+            self.bind(self._bound["embedder"], int(self._bound["dimension"]))
+
+    def _check_bound(self, connection: sqlite3.Connection) -> None:
+        """Refuse vectors of this store's embedder where another process has bound another one since."""
+        if self._bound is not None and _bound_in(connection) != self._bound:
+            raise ConfigurationError(
+                f"{self.path!r} was bound to another embedder than {self._bound['embedder']!r}; "
+                "the answer was not kept"
+            )
 
     def _one(self, query: str, values: tuple[Any, ...]) -> CacheEntry | None:
         with self._reading() as connection:
@@ -513,6 +523,10 @@ class SQLiteCacheStore:
         """Close the file."""
         await self._in_thread(self._database.close)
         self.close()
+
+
+def _bound_in(connection: sqlite3.Connection) -> dict[str, str]:
+    return dict(connection.execute("SELECT name, value FROM meta WHERE name IN ('embedder', 'dimension')"))
 
 
 def _where(selector: Selector) -> tuple[str, list[Any]]:
