@@ -208,7 +208,7 @@ class Link:
         elif connection.broken or connection.closed or self._is_closed:
             connection.close()
             self._drop_idle()
-        elif error is not None and not isinstance(error, psycopg.Error | Exception):
+        elif error is not None and not isinstance(error, Exception):
             connection.close()  # interrupted: an answer may still be on its way
         else:
             self._idle.append(connection)
@@ -321,9 +321,9 @@ def database_of(dsn: str) -> str:
     """
     try:
         told = conninfo_to_dict(dsn)
-    except psycopg.Error as error:
+    except psycopg.Error:  # its text may hold the password
         raise ConfigurationError(
-            f"dsn must be as libpq reads it, such as postgresql://user@host/database: {error}"
+            "dsn must be as libpq reads it, such as postgresql://user@host/database; nothing was opened"
         ) from None
     host, database = told.get("host") or "localhost", told.get("dbname") or told.get("user") or "postgres"
     return f"{host}/{database}"

@@ -21,6 +21,7 @@ class PostgresServer:
         self._server.ensure_postgres_running()
         self.dsn = self._server.get_uri()
         self.psql("ALTER SYSTEM SET fsync = off")  # nobody pulls a plug here, and stopping would take long
+        self.psql("ALTER SYSTEM SET autovacuum = off")  # nothing is done that no test asks for
         self.psql("SELECT pg_reload_conf()")
 
     def psql(self, command: str) -> str:
