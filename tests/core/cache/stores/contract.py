@@ -112,6 +112,14 @@ class StoreContract(ABC):
         assert store.invalidate(Selector(source="old")) == 0
         assert store.size(NOW + 4).entries == 2
 
+    def test_a_new_answer_has_yet_to_earn_its_place(self, store):
+        store.put(entry(number=0, cost_nano_usd=10**9), unit(1))
+        store.put(entry("another", number=1, now=NOW + 1, cost_nano_usd=1), unit(2))
+        store.touch({"id-0": 5, "id-1": 1}, NOW + 2)
+        store.put(entry(number=2, now=NOW + 3, cost_nano_usd=10**9), unit(1))
+        assert store.trim(1, None, "saving", NOW + 4) == 1
+        assert store.read("id-1", NOW + 4) is not None
+
     def test_an_id_that_is_stored_again_under_another_key_leaves_the_old_key(self, store):
         store.put(entry("first"), unit(1))
         store.put(entry("second"), unit(2))
