@@ -158,7 +158,7 @@ class ResponseCache(Upkeep):
             )
         )
         self._runner = Runner(self.store, self.embedder)
-        leases = None if store is None else Leases(self._renew, self._let_go, LEASE_S / 3)
+        leases = None if _is_private(self.store) else Leases(self._renew, self._let_go, LEASE_S / 3)
         self._turns = Turns(self._flow, self._runner, leases, monotonic)
         self._work = BackgroundWork()
         self._open()
@@ -392,6 +392,13 @@ def _memory() -> CacheStore:
     from tokenomics_core.cache import MemoryCacheStore  # noqa: PLC0415 - loads numpy
 
     return MemoryCacheStore()
+
+
+def _is_private(store: CacheStore) -> bool:
+    """Whether no other process can see the store, so that no lock in it is needed."""
+    from tokenomics_core.cache import MemoryCacheStore  # noqa: PLC0415 - as above
+
+    return isinstance(store, MemoryCacheStore)
 
 
 def _static() -> Embedder:

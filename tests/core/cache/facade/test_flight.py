@@ -328,6 +328,33 @@ def test_a_lock_is_kept_alive_while_its_owner_works_and_no_longer():
     leases.drop("another", "me")
 
 
+def test_a_lock_given_back_while_it_is_renewed_is_given_back_again():
+    released = threading.Event()
+
+    def renew(name, owner):
+        leases.drop(name, owner)
+
+    leases = Leases(renew, lambda name, owner: released.set(), every_s=0.001)
+    leases.hold("lock", "me")
+    assert released.wait(10)
+
+
+def test_a_leader_interrupted_before_it_computes_keeps_no_lock_alive(made):
+    class Interrupted(DictStore):
+        """Is interrupted once the lock is taken."""
+
+        def find(self, partition, key, now):
+            if self.claims:
+                raise KeyboardInterrupt
+            return super().find(partition, key, now)
+
+    parts = made(store=Interrupted())
+    with pytest.raises(KeyboardInterrupt):
+        parts.cache.begin("p", Q)
+    assert parts.cache._turns._leases._held == set()
+    assert parts.cache._turns.flights._open == {}
+
+
 def test_a_flight_ends_once():
     flight = Flight("f")
     assert flight.end("failed")
