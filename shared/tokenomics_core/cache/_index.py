@@ -90,8 +90,16 @@ class VectorIndex:
             if holder is not None:
                 holder.remove(entry_id)
 
-    def search(self, vector: Vector, k: int, is_live: Callable[[str], bool]) -> list[tuple[str, float]]:
-        """Return at most `k` live ids and their inner products, the nearest first."""
+    def search(
+        self, vector: Vector, k: int, is_live: Callable[[str], bool] | None
+    ) -> list[tuple[str, float]]:
+        """Return at most `k` live ids and their inner products, the nearest first.
+
+        Args:
+            vector: What is searched for.
+            k: How many.
+            is_live: Tells what may be found; None where all may.
+        """
         if self._next is not None and self._block is not None:
             self._tend(max(1, len(self._block) // _ROWS_PER_MOVE))
         holder = self._holder
@@ -100,6 +108,8 @@ class VectorIndex:
         wanted = k
         while True:
             near = holder.search(vector, min(wanted, len(holder)))
+            if is_live is None:
+                return near
             live = [found for found in near if is_live(found[0])]
             if len(live) >= k or wanted >= len(holder):
                 return live[:k]

@@ -72,9 +72,12 @@ class MemoryCacheStore:
             if index is None:
                 return []
             entries = self._entries
-            found = index.search(vector, k, lambda entry_id: now < dies_at(entries[entry_id]))
+            may_be_dead = bool(self._deaths) and now >= self._deaths[0][0]
+            found = index.search(
+                vector, k, (lambda entry_id: now < dies_at(entries[entry_id])) if may_be_dead else None
+            )
             return [
-                Neighbour(entry_id, near, entries[entry_id].question, entries[entry_id].group)
+                Neighbour(entry_id, near, (entry := entries[entry_id]).question, entry.group)
                 for entry_id, near in found
             ]
 

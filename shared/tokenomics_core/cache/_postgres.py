@@ -22,7 +22,7 @@ from tokenomics_core.cache._postgres_schema import (
     prepared,
 )
 from tokenomics_core.cache._protocols import Eviction
-from tokenomics_core.cache._select import dies_at, size_of
+from tokenomics_core.cache._select import dies_at, living, size_of
 from tokenomics_core.cache._text import normalised, storable, storable_name
 from tokenomics_core.errors import ConfigurationError
 
@@ -286,11 +286,11 @@ class PostgresCacheStore:
 
     def _finding(self, partition: str, key: str, now: float) -> Work[CacheEntry | None]:
         found = yield Ask(self._queries.by_key, (storable_name(partition), storable_name(key), float(now)))
-        return entry_of_row(found.rows[0]) if found.rows else None
+        return living(entry_of_row(found.rows[0]), now) if found.rows else None
 
     def _reading(self, entry_id: str, now: float) -> Work[CacheEntry | None]:
         found = yield Ask(self._queries.by_id, (storable_name(entry_id), float(now)))
-        return entry_of_row(found.rows[0]) if found.rows else None
+        return living(entry_of_row(found.rows[0]), now) if found.rows else None
 
     def _searching(self, partition: str, vector: Vector, k: int, now: float) -> Work[list[Neighbour]]:
         if k < 1:
@@ -376,7 +376,7 @@ class PostgresCacheStore:
             ("", ()) if partition is None else ("AND partition = %s ", (storable_name(partition),))
         )
         found = yield Ask(self._queries.newest.format(where=where), (float(now), *values, limit))
-        return [entry for row in found.rows if (entry := entry_of_row(row)) is not None]
+        return [entry for row in found.rows if (entry := living(entry_of_row(row), now)) is not None]
 
     def _claiming(self, name: str, owner: str, lease_s: float, now: float) -> Work[bool]:
         values = (storable_name(name), storable_name(owner), float(now + lease_s), float(now))

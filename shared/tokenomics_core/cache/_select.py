@@ -7,7 +7,7 @@ import math
 from tokenomics_core.cache._entry import CacheEntry, Selector
 from tokenomics_core.cache._text import normalised
 
-__all__ = ["dies_at", "meets", "size_of"]
+__all__ = ["dies_at", "living", "meets", "size_of"]
 
 _FIXED_BYTES = 512
 """What an entry takes beside its texts and its vector, measured on a store of 100,000 and rounded up."""
@@ -17,6 +17,11 @@ def dies_at(entry: CacheEntry) -> float:
     """Return until when an entry may be served; infinity for one that never dies."""
     end = entry.stale_until if entry.stale_until is not None else entry.expires_at
     return math.inf if end is None else end
+
+
+def living(entry: CacheEntry | None, now: float) -> CacheEntry | None:
+    """Return an entry that lives by its own word, whatever the columns beside it say."""
+    return entry if entry is not None and now < dies_at(entry) else None
 
 
 def size_of(entry: CacheEntry, dimension: int) -> int:

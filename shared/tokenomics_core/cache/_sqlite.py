@@ -21,7 +21,7 @@ from tokenomics_core.cache._codec import entry_of, from_half, from_halves, row_o
 from tokenomics_core.cache._entry import CacheEntry, Neighbour, Selector, StoreSize
 from tokenomics_core.cache._index import VectorIndex
 from tokenomics_core.cache._protocols import Eviction
-from tokenomics_core.cache._select import dies_at, size_of
+from tokenomics_core.cache._select import dies_at, living, size_of
 from tokenomics_core.cache._sqlite_schema import COLUMNS, prepare
 from tokenomics_core.cache._text import normalised, storable, storable_name
 from tokenomics_core.errors import ConfigurationError, StoreError
@@ -59,6 +59,15 @@ class _Partition:
     def __init__(self, dimension: int) -> None:
         self.index = VectorIndex(dimension)
         self.seen: dict[str, _Seen] = {}
+        self.first_death = math.inf
+
+    def see(self, entry_id: str, question: str, group: str, dies: Any) -> None:
+        """Note what a search needs of an entry."""
+        if not isinstance(dies, float):  # a file takes anything
+            dies = -math.inf
+        self.seen[entry_id] = _Seen(question, group, dies)
+        if dies < _NEVER:
+            self.first_death = min(self.first_death, dies)
 
     def load(self, ids: list[str], halves: bytes) -> None:
         """Take vectors in half precision, one behind the other; what holds no numbers is left out."""
@@ -131,11 +140,11 @@ class SQLiteCacheStore:
 
     def find(self, partition: str, key: str, now: float) -> CacheEntry | None:
         """Return the live entry of exactly this key."""
-        return self._one(_BY_KEY, (storable_name(partition), storable_name(key), now))
+        return self._one(_BY_KEY, (storable_name(partition), storable_name(key), now), now)
 
     def read(self, entry_id: str, now: float) -> CacheEntry | None:
         """Return one live entry."""
-        return self._one(_BY_ID, (storable_name(entry_id), now))
+        return self._one(_BY_ID, (storable_name(entry_id), now), now)
 
     def search(self, partition: str, vector: Vector, k: int, now: float) -> list[Neighbour]:
         """Return at most `k` live entries of the partition, the nearest first."""
@@ -148,7 +157,10 @@ class SQLiteCacheStore:
             else:
                 self._partitions.move_to_end(partition)
             seen = held.seen
-            found = held.index.search(vector, k, lambda entry_id: now < seen[entry_id].dies_at)
+            may_be_dead = now >= held.first_death
+            found = held.index.search(
+                vector, k, (lambda entry_id: now < seen[entry_id].dies_at) if may_be_dead else None
+            )
             return [
                 Neighbour(entry_id, near, seen[entry_id].question, seen[entry_id].group)
                 for entry_id, near in found
@@ -249,7 +261,7 @@ class SQLiteCacheStore:
         )
         with self._reading() as connection:
             rows = connection.execute(query, (*values, now, limit)).fetchall()
-        return [entry for row in rows if (entry := entry_of(row)) is not None]
+        return [entry for row in rows if (entry := living(entry_of(row), now)) is not None]
 
     def claim(self, name: str, owner: str, lease_s: float, now: float) -> bool:
         """Take or extend a named lock; False while somebody else holds it."""
@@ -376,10 +388,10 @@ class SQLiteCacheStore:
                 "the answer was not kept"
             )
 
-    def _one(self, query: str, values: tuple[Any, ...]) -> CacheEntry | None:
+    def _one(self, query: str, values: tuple[Any, ...], now: float) -> CacheEntry | None:
         with self._reading() as connection:
             row = connection.execute(query, values).fetchone()
-        return None if row is None else entry_of(row)
+        return None if row is None else living(entry_of(row), now)
 
     # What is loaded
 
@@ -393,7 +405,7 @@ class SQLiteCacheStore:
         ids, halves = [], []
         for entry_id, question, group, dies, data in rows:
             if isinstance(data, bytes) and len(data) == 2 * dimension:
-                held.seen[entry_id] = _Seen(question, group, dies)
+                held.see(entry_id, question, group, dies)
                 ids.append(entry_id)
                 halves.append(data)
         held.load(ids, b"".join(halves))
@@ -436,7 +448,7 @@ class SQLiteCacheStore:
                 held.index.remove(entry_id)
                 held.seen.pop(entry_id, None)
             else:
-                held.seen[entry_id] = _Seen(row[0], row[1], row[2])
+                held.see(entry_id, *row[:3])
                 held.index.add(entry_id, vector)
 
     def _forget_changes(self, connection: sqlite3.Connection) -> None:

@@ -205,6 +205,19 @@ def test_a_vector_that_was_tampered_with_is_not_found_and_hides_no_other(path, s
     assert [item.id for item in store.search("p", unit(2), 5, NOW)] == ["id-0"]
 
 
+@pytest.mark.parametrize("until", ["1e300", "'for ever'", "NULL + 1", "9e999"])
+def test_an_end_that_was_moved_brings_nothing_back(path, store, until):
+    store.put(entry(expires_at=NOW + 1), unit(1))
+    store.put(entry("sound", number=1), unit(2))
+    with sqlite3.connect(path) as connection:
+        connection.execute(f"UPDATE OR IGNORE entries SET dies_at = {until} WHERE id = 'id-0'")
+    connection.close()
+    assert store.find("p", entry().key, NOW + 2) is None
+    assert store.read("id-0", NOW + 2) is None
+    assert [item.id for item in store.entries(limit=5, now=NOW + 2)] == ["id-1"]
+    assert "id-1" in [item.id for item in store.search("p", unit(2), 5, NOW + 2)]
+
+
 def test_a_state_that_is_no_bytes_is_none(path, store):
     store.save_state("policy", b"learned")
     with sqlite3.connect(path) as connection:
