@@ -19,7 +19,18 @@ if not is_installed:
     raise MissingExtraError("llama-index-core", "llama-index")
 
 from llama_index_tokenomics.budgets import BudgetGuard
+from llama_index_tokenomics.cache import CachingLLM
+from llama_index_tokenomics.embedders import as_embedder
 from llama_index_tokenomics.tracking import CostTracking, install_cost_tracking, track_cost
 from tokenomics_core.types import attribution, in_context
 
-__all__ = ["BudgetGuard", "CostTracking", "attribution", "in_context", "install_cost_tracking", "track_cost"]
+__all__ = [
+    "BudgetGuard",
+    "CachingLLM",
+    "CostTracking",
+    "as_embedder",
+    "attribution",
+    "in_context",
+    "install_cost_tracking",
+    "track_cost",
+]

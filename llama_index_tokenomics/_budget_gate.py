@@ -119,7 +119,7 @@ class Gate:
             with self._lock:
                 self._models[key] = weakref.ref(instance, lambda _: self._models.pop(key, None))
         self._reader.attach(instance.callback_manager)
-        if "structured_predict" in id_:
+        if "structured_predict" in id_ and not getattr(type(instance), "passes_on", False):
             self._asking.add(id_)
 
     def _tool_began(

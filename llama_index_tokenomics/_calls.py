@@ -28,6 +28,7 @@ class Sink:
         embeddings: Whether embedding calls are recorded.
         keep_content: Whether prompts and answers are kept.
         ledger: The ledger that an installed sink writes to.
+        takes_hits: Whether answers from a cache are recorded.
     """
 
     tracker: CallTracker
@@ -35,6 +36,7 @@ class Sink:
     embeddings: bool = False
     keep_content: bool = False
     ledger: Ledger | None = None
+    takes_hits: bool = True
 
 
 @dataclass(slots=True, eq=False)

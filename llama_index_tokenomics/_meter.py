@@ -22,6 +22,7 @@ from llama_index.core.instrumentation.events.llm import (
 )
 from llama_index_instrumentation.dispatcher import Dispatcher
 
+from llama_index_tokenomics._cache_event import CacheHitEvent
 from llama_index_tokenomics._calls import CallBook, OpenCall, Sink
 from llama_index_tokenomics._ends import read_end
 from llama_index_tokenomics._events import EventListener, SpanListener
@@ -71,6 +72,7 @@ class Meter:
                 LLMCompletionEndEvent: self._ended,
                 ExceptionEvent: self._raised,
                 EmbeddingEndEvent: self._embedded,
+                CacheHitEvent: self._served,
             },
             failed=self._failed,
         )
@@ -207,6 +209,20 @@ class Meter:
         end = CallEnd(usage=Usage(input_tokens=tokens, estimated=True))
         for sink in sinks:
             sink.tracker.finish(start.key, end, fallback=replace(start))
+
+    def _served(self, event: CacheHitEvent) -> None:
+        """Record an answer from the cache: it cost nothing, and is no call that a budget could have held."""
+        start = CallStart(
+            key=event.id_,
+            model=event.model,
+            provider=event.provider,
+            attribution=_attribution(self._spans.find(event.span_id), event.tags),
+            operation=event.operation,
+        )
+        end = CallEnd(usage=None if event.usage is None else Usage.from_dict(event.usage), from_cache=True)
+        for sink in self._sinks():
+            if sink.takes_hits:
+                sink.tracker.finish(start.key, end, fallback=replace(start))
 
     # Who asked
 
