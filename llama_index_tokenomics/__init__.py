@@ -19,7 +19,7 @@ if not is_installed:
     raise MissingExtraError("llama-index-core", "llama-index")
 
 from llama_index_tokenomics.budgets import BudgetGuard
-from llama_index_tokenomics.cache import CachingLLM
+from llama_index_tokenomics.cache import CachingLLM, CachingQueryEngine
 from llama_index_tokenomics.embedders import as_embedder
 from llama_index_tokenomics.tracking import CostTracking, install_cost_tracking, track_cost
 from tokenomics_core.types import attribution, in_context
@@ -27,6 +27,7 @@ from tokenomics_core.types import attribution, in_context
 __all__ = [
     "BudgetGuard",
     "CachingLLM",
+    "CachingQueryEngine",
     "CostTracking",
     "as_embedder",
     "attribution",

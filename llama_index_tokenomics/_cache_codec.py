@@ -60,6 +60,12 @@ class Said:
         return "".join(block.text for block in self.blocks if isinstance(block, TextBlock))
 
     @property
+    def gist(self) -> str:
+        """What was said or asked of tools, for comparing answers."""
+        calls = [f"{b.tool_name} {b.tool_kwargs}" for b in self.blocks if isinstance(b, ToolCallBlock)]
+        return "\n".join([self.text, *calls]) if calls else self.text
+
+    @property
     def calls_tools(self) -> bool:
         """Whether the model asked for a tool."""
         return any(isinstance(block, ToolCallBlock) for block in self.blocks)

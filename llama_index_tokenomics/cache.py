@@ -53,6 +53,7 @@ from llama_index_tokenomics._cache_request import (
     settings_of,
     tool_parts,
 )
+from llama_index_tokenomics._cached_engine import CachingQueryEngine
 from llama_index_tokenomics._cached_streams import again, again_async, pass_on, pass_on_async
 from llama_index_tokenomics._cached_structured import StructuredAsk
 from llama_index_tokenomics._models import kind_of, name_of, provider_of
@@ -64,7 +65,7 @@ if TYPE_CHECKING:
     from tokenomics_core.cache import CachePolicy, CacheStats
     from tokenomics_core.embedding import Embedder
 
-__all__ = ["MARK", "CacheHitEvent", "CachingLLM"]
+__all__ = ["MARK", "CacheHitEvent", "CachingLLM", "CachingQueryEngine"]
 
 _R = TypeVar("_R", ChatResponse, CompletionResponse)
 _QUESTION = "query_str"
@@ -442,7 +443,7 @@ class CachingLLM(FunctionCallingLLM):
                 return None
             return Answer(
                 payload=write_said(said),
-                answer=said.text or None,
+                answer=said.gist,
                 usage=told.usage,
                 model=told.model or place.model,
                 tenant=place.tenant,
