@@ -75,6 +75,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--label-weight", type=float, default=0.1)
     parser.add_argument("--square-weight", type=float, default=20.0)
     parser.add_argument("--dropout", type=float, default=0.1)
+    parser.add_argument("--anchor", type=float, default=0.0, help="how strongly rows keep to where they started")
     parser.add_argument("--hold-out", type=float, default=0.0)
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--threads", type=int, default=2)
@@ -153,7 +154,7 @@ def _train(
     # Weights of rows are learned apart from their directions: common words fade faster that way.
     weight = torch.nn.Parameter(torch.zeros(len(start)))
     optimiser = torch.optim.Adam([{"params": [table], "lr": settings.rate}, {"params": [weight], "lr": 0.01}])
-    taught = torch.tensor(targets)
+    taught, origin = torch.tensor(targets), torch.tensor(start)
     order = _clusters(targets, rng)
     steps_in_all = settings.epochs * (len(bags) // settings.batch)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
@@ -180,7 +181,7 @@ def _train(
             loss.backward()
             optimiser.step()
             schedule.step()
-            lost.append(float(loss))
+            lost.append(float(loss.detach()))
         print(f"epoch {epoch + 1}: {np.mean(lost):.4f}", flush=True)
     return (table * torch.exp(weight)[:, None]).detach().numpy()
 
