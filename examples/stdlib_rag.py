@@ -5,8 +5,9 @@ python examples/stdlib_rag.py --base-url https://api.openai.com/v1 --model gpt-4
 
 A LangChain chain and a LlamaIndex engine answer a stream of questions over a corpus built from the docstrings
 of the running Python. Both are tracked and attributed by user, feature and conversation, and one table
-says what the stream cost. A second pass has a budget: one more user asks as often as all others together, is
-stopped at the limit, and the others go on.
+says what the stream cost. A second pass answers from a response cache what was asked before, in the same
+words or in others, and says what that saved and which answers it changed. A third pass has a budget: one more
+user asks as often as all others together, is stopped at the limit, and the others go on.
 
 Without --base-url the provider is a stand-in on loopback that needs no network and no key; with it, any
 provider that speaks the OpenAI protocol, its key taken from OPENAI_API_KEY.
@@ -28,9 +29,10 @@ from uuid import uuid4
 from examples.main_job.arms import Arm, ArmResult, run_arm
 from examples.main_job.budget import add_runaway, limit_for
 from examples.main_job.budget_table import agrees, build_budget_table, build_user_lines
+from examples.main_job.cache_table import build_cache_table, build_kind_lines
 from examples.main_job.langchain_app import LangChainApp
 from examples.main_job.llama_index_app import LlamaIndexApp
-from examples.main_job.questions import DEFAULT_PATH, Question, load_questions
+from examples.main_job.questions import DEFAULT_PATH, Question, ask_again, load_questions
 from examples.main_job.retriever import BM25Index
 from examples.main_job.table import build_table
 from examples.provider import STRONG_READER, WEAK_READER, LoopbackProvider, ReadingEngine
@@ -38,6 +40,7 @@ from examples.stdlib_corpus import build_corpus, describe_modules
 from langchain_tokenomics import BudgetCallbackHandler
 from llama_index_tokenomics import BudgetGuard
 from tokenomics_core.budgets import Budgets, Limit
+from tokenomics_core.cache import ResponseCache
 from tokenomics_core.ledger import Ledger, MemoryLedger, SQLiteLedger
 from tokenomics_core.observability import CostReport
 from tokenomics_core.pricing import default_price_book
@@ -55,11 +58,11 @@ NANO_DOLLAR = Decimal("1e-9")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the job and print its table; 1 if the ledger and the report do not agree to the nano-dollar."""
     settings = parse_arguments(arguments)
-    questions = load_questions(settings.questions)[: settings.limit]
+    questions = ask_again(load_questions(settings.questions))[: settings.limit]
     run = uuid4().hex
     with open_ledger(settings.ledger) as ledger:
         plain = run_plain(settings, questions, ledger, run)
-        fine = [show_plain(settings, *plain)]
+        fine = [show_plain(settings, *plain), show_cache(settings, questions, ledger, run, plain[0])]
         if settings.runaway != 0:
             fine.append(show_budget(settings, questions, ledger, run, plain[0]))
     return 0 if all(fine) else 1
@@ -79,6 +82,25 @@ def run_plain(
 def show_plain(settings: argparse.Namespace, result: ArmResult, ledger_usd: Decimal, seconds: float) -> bool:
     """Print what the stream cost; tell whether the ledger agrees."""
     show(build_table(result, stand_in=not settings.base_url, ledger_usd=ledger_usd, seconds=seconds))
+    return adds_up(result, ledger_usd)
+
+
+def show_cache(
+    settings: argparse.Namespace,
+    questions: Sequence[Question],
+    ledger: Ledger,
+    run: str,
+    plain: ArmResult,
+) -> bool:
+    """Run the stream with a response cache and print what it served; tell if all agrees."""
+    started = time.perf_counter()
+    with open_provider(settings) as base_url, ResponseCache() as cache:
+        arm = cache_arm(settings, base_url, cache)
+        result = run_arm(arm, questions, ledger=ledger, run=run, on_progress=Progress(len(questions)))
+    lines = build_kind_lines(plain, result)
+    ledger_usd = ledger.total(run=run, arm=arm.name)
+    print()
+    show(build_cache_table(lines, seconds=time.perf_counter() - started, ledger_usd=ledger_usd))
     return adds_up(result, ledger_usd)
 
 
@@ -187,6 +209,19 @@ def plain_arm(settings: argparse.Namespace, base_url: str) -> Arm:
         LlamaIndexApp(index, models, base_url, key),
     )
     return Arm(name="plain", apps=apps, models=models)
+
+
+def cache_arm(settings: argparse.Namespace, base_url: str, cache: ResponseCache) -> Arm:
+    """Build the applications in front of one cache; each model's answers are kept apart."""
+    models, key, index = parts(settings)
+    return Arm(
+        name="cache",
+        apps=(
+            LangChainApp(index, describe_modules(), models, base_url, key, cache=cache),
+            LlamaIndexApp(index, models, base_url, key, cache),
+        ),
+        models=models,
+    )
 
 
 def budget_arm(settings: argparse.Namespace, base_url: str, budgets: Budgets) -> Arm:

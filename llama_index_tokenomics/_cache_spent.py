@@ -13,40 +13,40 @@ from tokenomics_core.observability import CostReport, current_scope
 from tokenomics_core.protocols import Pricer
 from tokenomics_core.types import Cost, Usage
 
-__all__ = ["Spent", "spending"]
+__all__ = ["Spent"]
 
 _ADDED = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens")
 
 
 class Spent:
-    """What the calls of a block consumed; a stream counts when it was read to its end."""
+    """What the calls inside some blocks consumed; a stream counts when it was read to its end."""
 
-    def __init__(self, report: CostReport) -> None:
-        self._report = report
+    def __init__(self) -> None:
+        self._reports: list[CostReport] = []
+
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        """Watch the calls of a block; the blocks around it see them as if it were not there."""
+        outer = current_scope()
+        sink: Sink | None = None if outer is None else outer.listener("llama_index", sink_of)
+        with track_cost(
+            prices=_Passed(None if outer is None else outer.prices),
+            keep_content=outer is not None and outer.keep_content,
+            # A request is changed only where somebody outside asked for that.
+            stream_usage=sink is not None and sink.stream_usage,
+        ) as report:
+            self._reports.append(report)
+            yield
 
     @property
     def total(self) -> tuple[str | None, Usage | None, str | None]:
         """The model, what it consumed in all, and its provider; None where several were asked."""
-        paid = [record for record in self._report.calls if record.source != "cache"]
+        paid = [record for report in self._reports for record in report.calls if record.source != "cache"]
         asked = {(record.model, record.provider) for record in paid}
         if len(asked) != 1:
             return None, None, None
         model, provider = asked.pop()
         return model, _sum([record.usage for record in paid]), provider
-
-
-@contextmanager
-def spending() -> Iterator[Spent]:
-    """Watch the calls of a block; the blocks around it see them as if it were not there."""
-    outer = current_scope()
-    sink: Sink | None = None if outer is None else outer.listener("llama_index", sink_of)
-    with track_cost(
-        prices=_Passed(None if outer is None else outer.prices),
-        keep_content=outer is not None and outer.keep_content,
-        # A request is changed only where somebody outside asked for that.
-        stream_usage=sink is not None and sink.stream_usage,
-    ) as report:
-        yield Spent(report)
 
 
 class _Passed:

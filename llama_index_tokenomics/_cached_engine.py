@@ -23,7 +23,7 @@ from llama_index.core.schema import NodeWithScore, QueryBundle
 
 from llama_index_tokenomics._cache_door import CachedCall, Door, Place
 from llama_index_tokenomics._cache_open import Tenant, open_cache, teller_of
-from llama_index_tokenomics._cache_spent import Spent, spending
+from llama_index_tokenomics._cache_spent import Spent
 from llama_index_tokenomics._cached_response import (
     Shape,
     StoredResponse,
@@ -174,9 +174,9 @@ class CachingQueryEngine(BaseQueryEngine):
         call: CachedCall[StoredResponse] = CachedCall.begin(self._door, place, read)
         if call.found is not None:
             return call.found.response(shape, dict(call.mark))
-        run = QueryRun()
+        run, spent = QueryRun(), Spent()
         try:
-            with spending() as spent, run.watching():
+            with spent.watching(), run.watching():
                 response = self.engine._query(replace(query_bundle))  # noqa: SLF001 - `query` would tell of two queries
             if isinstance(response, StreamingResponse):
                 given = cast("Iterator[str]", response.response_gen)
@@ -195,9 +195,9 @@ class CachingQueryEngine(BaseQueryEngine):
         call: CachedCall[StoredResponse] = await CachedCall.abegin(self._door, place, read)
         if call.found is not None:
             return call.found.response(shape, dict(call.mark))
-        run = QueryRun()
+        run, spent = QueryRun(), Spent()
         try:
-            with spending() as spent, run.watching():
+            with spent.watching(), run.watching():
                 response = await self.engine._aquery(replace(query_bundle))  # noqa: SLF001 - likewise
             if isinstance(response, AsyncStreamingResponse):
                 later = cast("AsyncIterator[str]", response.response_gen)
@@ -312,7 +312,7 @@ class CachingQueryEngine(BaseQueryEngine):
             pieces: list[str] = []
             with closing(_Closing(stream)):
                 while True:
-                    with run.watching():
+                    with spent.watching(), run.watching():
                         piece = next(stream, None)
                     if piece is None:
                         break
@@ -334,7 +334,7 @@ class CachingQueryEngine(BaseQueryEngine):
         async with call:
             pieces: list[str] = []
             while True:
-                with run.watching():
+                with spent.watching(), run.watching():
                     piece = await anext(stream, None)
                 if piece is None:
                     break

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from llama_index_tokenomics._cache_codec import read_said, said_object, write_said
 from llama_index_tokenomics._cache_door import CachedCall, Door, Place
-from llama_index_tokenomics._cache_spent import Spent, spending
+from llama_index_tokenomics._cache_spent import Spent
 from tokenomics_core.cache import Answer
 
 if TYPE_CHECKING:
@@ -42,7 +42,8 @@ class StructuredAsk:
         with CachedCall.begin(self._door, self._place, self._read) as call:
             if call.found is not None:
                 return call.found
-            with spending() as spent:
+            spent = Spent()
+            with spent.watching():
                 found = self._model.structured_predict(
                     self._kind, self._prompt, llm_kwargs=self._settings, **self._arguments
                 )
@@ -54,7 +55,8 @@ class StructuredAsk:
         async with await CachedCall.abegin(self._door, self._place, self._read) as call:
             if call.found is not None:
                 return call.found
-            with spending() as spent:
+            spent = Spent()
+            with spent.watching():
                 found = await self._model.astructured_predict(
                     self._kind, self._prompt, llm_kwargs=self._settings, **self._arguments
                 )
@@ -69,7 +71,8 @@ class StructuredAsk:
                 return
             nothing = object()
             last: Any = nothing
-            with spending() as spent:
+            spent = Spent()
+            with spent.watching():
                 stream = self._model._structured_stream_call(  # noqa: SLF001 - what `stream_structured_predict` asks
                     self._kind, self._prompt, self._settings, **self._arguments
                 )
@@ -88,7 +91,8 @@ class StructuredAsk:
                 return
             nothing = object()
             last: Any = nothing
-            with spending() as spent:
+            spent = Spent()
+            with spent.watching():
                 stream = await self._model._structured_astream_call(  # noqa: SLF001 - likewise
                     self._kind, self._prompt, self._settings, **self._arguments
                 )

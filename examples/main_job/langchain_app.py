@@ -18,6 +18,8 @@ from pydantic import SecretStr
 
 from examples.main_job.questions import Question
 from examples.main_job.retriever import BM25Index
+from langchain_tokenomics import CachedChain
+from tokenomics_core.cache import ResponseCache
 
 __all__ = ["LangChainApp", "WordRetriever"]
 
@@ -62,6 +64,7 @@ class LangChainApp:
         api_key: The key for that.
         callbacks: Handlers that see every call, such as one that guards a budget.
         max_output_tokens: The longest answer to ask for; None leaves it to the model.
+        cache: Where earlier answers are looked for; None asks the model every time.
     """
 
     name = "langchain"
@@ -75,6 +78,7 @@ class LangChainApp:
         api_key: str,
         callbacks: Sequence[BaseCallbackHandler] = (),
         max_output_tokens: int | None = None,
+        cache: ResponseCache | None = None,
     ) -> None:
         self._config = RunnableConfig(callbacks=list(callbacks))
         retriever = WordRetriever(index=index)
@@ -84,7 +88,7 @@ class LangChainApp:
         context: Runnable[Any, str] = (
             RunnableLambda(_search_words) | retriever | RunnableLambda(_join_documents)
         )
-        self._chains = {
+        self._chains: dict[str, Runnable[Any, str]] = {
             feature: RunnablePassthrough.assign(context=context)
             | prompt
             | ChatOpenAI(
@@ -98,6 +102,11 @@ class LangChainApp:
             | StrOutputParser()
             for feature, model in models.items()
         }
+        if cache is not None:
+            self._chains = {
+                feature: CachedChain(chain, cache, name=f"langchain {models[feature]}")
+                for feature, chain in self._chains.items()
+            }
 
     def ask(self, question: Question, history: Sequence[tuple[str, str]]) -> str:
         """Answer a question after the questions and answers before it."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from llama_index.core.base.base_query_engine import BaseQueryEngine
 from llama_index.core.chat_engine import CondensePlusContextChatEngine
 from llama_index.core.llms import ChatMessage
 from llama_index.core.memory import ChatMemoryBuffer
@@ -15,6 +16,8 @@ from llama_index.llms.openai_like import OpenAILike  # type: ignore[import-untyp
 from examples.main_job.questions import Question
 from examples.main_job.retriever import BM25Index
 from examples.stdlib_corpus import Document
+from llama_index_tokenomics import CachingQueryEngine
+from tokenomics_core.cache import ResponseCache
 
 __all__ = ["LlamaIndexApp", "WordRetriever"]
 
@@ -52,11 +55,19 @@ class LlamaIndexApp:
         models: The model of each feature.
         base_url: Where the models are served.
         api_key: The key for that.
+        cache: Where earlier answers are looked for; None asks the model every time.
     """
 
     name = "llama-index"
 
-    def __init__(self, index: BM25Index, models: Mapping[str, str], base_url: str, api_key: str) -> None:
+    def __init__(
+        self,
+        index: BM25Index,
+        models: Mapping[str, str],
+        base_url: str,
+        api_key: str,
+        cache: ResponseCache | None = None,
+    ) -> None:
         self._retriever = WordRetriever(index)
         self._llms = {
             feature: OpenAILike(
@@ -69,10 +80,15 @@ class LlamaIndexApp:
             )
             for feature, model in models.items()
         }
-        self._query_engines = {
+        self._query_engines: dict[str, BaseQueryEngine] = {
             feature: RetrieverQueryEngine.from_args(self._retriever, llm=llm)
             for feature, llm in self._llms.items()
         }
+        if cache is not None:
+            self._query_engines = {
+                feature: CachingQueryEngine(engine, cache, name=f"llama-index {models[feature]}")
+                for feature, engine in self._query_engines.items()
+            }
 
     def ask(self, question: Question, history: Sequence[tuple[str, str]]) -> str:
         """Answer a question after the questions and answers before it."""

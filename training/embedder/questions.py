@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - phrases stay on one line
 """Everyday questions to learn from, made from a small grammar: every intent in many wordings.
 
 The text is the project's own. An intent is what is wanted of what; its wordings differ in verb, noun, form and tone.
@@ -264,7 +265,7 @@ TONES = (
 
 def generate(count: int, seed: int) -> Iterator[tuple[str, str]]:
     """Yield pairs of an intent and one of its wordings, drawn with a seed."""
-    rng = random.Random(seed)  # noqa: S311 - text, not secrets
+    rng = random.Random(seed)
     things, deeds, matters = sorted(THINGS), sorted(DEEDS), sorted(MATTERS)
     for _ in range(count):
         thing = rng.choice(things)

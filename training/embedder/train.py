@@ -2,8 +2,8 @@
 
 python -m training.embedder.train --taught DIR --out FILE [--hold-out 0.25] [--measure DATA_FOLDER]
 
-`--taught` is what `teach` wrote. With `--hold-out` a share of the labelled intents stays unseen, texts and all,
-to choose settings by; the shipped table is trained without it.
+`--taught` is what `teach` wrote. With `--hold-out` a share of the labelled intents stays unseen, texts and
+all, to choose settings by; the shipped table is trained without it.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -66,16 +67,15 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--measure", type=Path)
     parser.add_argument("--version", default="1")
-    parser.add_argument("--dimension", type=int, default=256)
-    parser.add_argument("--pairs", type=int, default=6_000, help="rows for pairs of words")
-    parser.add_argument("--epochs", type=int, default=20)
+    parser.add_argument("--dimension", type=int, default=300)
+    parser.add_argument("--pairs", type=int, default=0, help="rows for pairs of words")
+    parser.add_argument("--epochs", type=int, default=4)
     parser.add_argument("--batch", type=int, default=1_024)
-    parser.add_argument("--rate", type=float, default=0.003)
+    parser.add_argument("--rate", type=float, default=0.001)
     parser.add_argument("--heat", type=float, default=0.05)
-    parser.add_argument("--label-weight", type=float, default=0.1)
+    parser.add_argument("--label-weight", type=float, default=0.05)
     parser.add_argument("--square-weight", type=float, default=20.0)
     parser.add_argument("--dropout", type=float, default=0.1)
-    parser.add_argument("--anchor", type=float, default=0.0, help="how strongly rows keep to where they started")
     parser.add_argument("--hold-out", type=float, default=0.0)
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--threads", type=int, default=2)
@@ -99,7 +99,7 @@ def _held_out(labels: list[str], share: float, rng: np.random.Generator) -> set[
 def _rows(
     tokens: list[str], alone: Floats, texts: list[str], targets: Floats, settings: argparse.Namespace
 ) -> tuple[list[str], Floats]:
-    """Choose the rows and where they start: the teacher's view of each token, turned to its main directions."""
+    """Choose the rows and where they start: the teacher's view of each token, in its main directions."""
     keep = [i for i, token in enumerate(tokens) if _is_useful(token)]
     names = [tokens[i] for i in keep]
     mean = targets.mean(axis=0)
@@ -126,7 +126,7 @@ def _is_useful(token: str) -> bool:
 
 def _neighbours(text: str) -> set[str]:
     words = list(split_words(text))
-    return {f"{a} {b}" for a, b in zip(words, words[1:], strict=False)}
+    return {f"{a} {b}" for a, b in pairwise(words)}
 
 
 def pieces_unknown(names: list[str]) -> int:
@@ -154,7 +154,7 @@ def _train(
     # Weights of rows are learned apart from their directions: common words fade faster that way.
     weight = torch.nn.Parameter(torch.zeros(len(start)))
     optimiser = torch.optim.Adam([{"params": [table], "lr": settings.rate}, {"params": [weight], "lr": 0.01}])
-    taught, origin = torch.tensor(targets), torch.tensor(start)
+    taught = torch.tensor(targets)
     order = _clusters(targets, rng)
     steps_in_all = settings.epochs * (len(bags) // settings.batch)
     schedule = torch.optim.lr_scheduler.OneCycleLR(

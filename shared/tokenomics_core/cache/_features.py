@@ -13,7 +13,8 @@ from tokenomics_core.cache._rarity import rarity
 
 __all__ = ["FEATURES", "background_of", "pair_features"]
 
-_GUARDS: Final = tuple(name for name in PAIR_GUARDS if name not in ("identifier", "word_added", "swap", "insertion"))
+_NOT_LEARNED: Final = ("identifier", "word_added", "swap", "insertion")
+_GUARDS: Final = tuple(name for name in PAIR_GUARDS if name not in _NOT_LEARNED)
 FEATURES: Final = (
     "similarity",
     "similarity_squared",
