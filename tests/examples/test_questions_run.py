@@ -191,12 +191,14 @@ def test_the_command_takes_another_provider_and_other_questions(tmp_path, capsys
         code = stdlib_rag.main(
             ["--base-url", provider.openai_url, "--model", "gpt-4.1", "--questions", str(path)]
         )
-        assert provider.count(model="gpt-4.1") == provider.count() == 1
+        # The question and its repetition plainly, and once more in front of an empty cache.
+        assert provider.count(model="gpt-4.1") == provider.count() == 3
     assert code == 0
     printed = capsys.readouterr().out
     assert "stand-in" not in printed
     assert "100%" in printed
-    assert "0.00208" in printed  # 1000 x 2 + 10 x 8 USD per million, by hand
+    assert "0.00416" in printed  # twice 1000 x 2 + 10 x 8 USD per million, by hand
+    assert "0.00208" in printed  # and once of that with the cache
 
 
 def test_another_provider_needs_a_model(capsys):
