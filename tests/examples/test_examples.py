@@ -19,6 +19,7 @@ SCRIPTS = {
     "plan_budgets.py": "30,000",
     "budgeted_agent.py": "Stopped by a budget",
     "cached_chain.py": "3 from cache",
+    "cached_query_engine.py": "3 answers dropped",
 }
 
 
