@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
-from contextlib import closing
+from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -310,7 +309,7 @@ class CachingQueryEngine(BaseQueryEngine):
         """Pass a stream on and keep it when it was read to its end."""
         with call:
             pieces: list[str] = []
-            with closing(_Closing(stream)):
+            try:
                 while True:
                     with spent.watching(), run.watching():
                         piece = next(stream, None)
@@ -318,6 +317,9 @@ class CachingQueryEngine(BaseQueryEngine):
                         break
                     pieces.append(piece)
                     yield piece
+            finally:
+                if isinstance(stream, Generator):
+                    stream.close()
             with self._door.watching():
                 call.keep(self._written(place, "".join(pieces), tuple(pieces), response, run, spent))
 
@@ -333,24 +335,16 @@ class CachingQueryEngine(BaseQueryEngine):
         """Do the same without blocking the event loop."""
         async with call:
             pieces: list[str] = []
-            while True:
-                with spent.watching(), run.watching():
-                    piece = await anext(stream, None)
-                if piece is None:
-                    break
-                pieces.append(piece)
-                yield piece
+            try:
+                while True:
+                    with spent.watching(), run.watching():
+                        piece = await anext(stream, None)
+                    if piece is None:
+                        break
+                    pieces.append(piece)
+                    yield piece
+            finally:
+                if isinstance(stream, AsyncGenerator):
+                    await stream.aclose()
             with self._door.watching():
                 await call.akeep(self._written(place, "".join(pieces), tuple(pieces), response, run, spent))
-
-
-class _Closing:
-    """Closes a stream that can be closed."""
-
-    def __init__(self, stream: object) -> None:
-        self._stream = stream
-
-    def close(self) -> None:
-        close = getattr(self._stream, "close", None)
-        if callable(close):
-            close()

@@ -228,6 +228,20 @@ async def test_an_async_stream_is_kept_too(world):
     assert n_calls(world) == 1
 
 
+async def test_an_async_stream_that_is_dropped_is_closed_paid_for_and_not_kept(world):
+    engine = CachingQueryEngine(engine_of(world.like(), streaming=True))
+    for _ in range(2):
+        world.says(ANSWER, pieces=["Refunds ", "take five ", "working days."], **USED)
+    with track_cost() as cost:
+        fresh = await engine.aquery(QUESTION)
+        given = fresh.response_gen
+        await anext(given)
+        await given.aclose()
+        later = await engine.aquery(QUESTION)
+        assert "".join([piece async for piece in later.response_gen]) == ANSWER
+    assert [(record.source, record.estimated) for record in cost.calls] == [("model", True), ("model", False)]
+
+
 def test_objects_come_again_as_objects(world):
     engine = CachingQueryEngine(engine_of(world.openai(), output_cls=Refund))
     world.says('{"days": 5}', **USED)
