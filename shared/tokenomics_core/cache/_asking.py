@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 from threading import Lock
 from typing import Any, Final, TypeVar
 
 from tokenomics_core.cache._answers import AnswerComparer
+from tokenomics_core.cache._apart import is_too_long
 from tokenomics_core.cache._entry import Selector
 from tokenomics_core.cache._events import CacheEvent, Changes, Listeners
 from tokenomics_core.cache._hit import Lookup
@@ -30,6 +31,7 @@ Steps = Generator[Step, Any, _T]  # a step's answer is of the step's type
 
 FAILED: Final = object()
 PENDING: Final = 1_024
+_MOST_WAITING: Final = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +61,7 @@ class Asking:
 
     def __init__(self, parts: Parts) -> None:
         self.parts = parts
-        self._pending: OrderedDict[tuple[str, str], Lookup] = OrderedDict()
+        self._pending: OrderedDict[tuple[str, str], tuple[Lookup, int]] = OrderedDict()
         self._disproved: OrderedDict[tuple[str, str], frozenset[str]] = OrderedDict()
         self._lock = Lock()
         self._unsaved = 0
@@ -83,9 +85,9 @@ class Asking:
         return reply
 
     def vector_of(self, question: str) -> Steps[Any]:
-        """Embed a question; None where the embedder would not see all of it, `FAILED` where it fails."""
+        """Embed a question; None where it is too long for one vector, `FAILED` where the embedder fails."""
         try:
-            if not self.parts.fits(question):
+            if is_too_long(question) or not self.parts.fits(question):
                 return None
             vectors = yield "embed", [question], ()
         except Exception as error:  # noqa: BLE001 - an embedder that fails may not break the call
@@ -122,12 +124,24 @@ class Asking:
             )
 
     def _remember(self, lookup: Lookup) -> None:
-        """Keep a look-up for the put that may follow it."""
+        """Keep a look-up for the put that may follow it; of several for one question, the first one's serial.
+
+        Nobody can tell which put follows which of them, so what was dropped since the first is not stored.
+        """
+        place, waiting = (lookup.partition, lookup.key), 1
         with self._lock:
-            self._pending[lookup.partition, lookup.key] = lookup
+            earlier = self._pending.pop(place, None)
+            if earlier is not None:
+                lookup = replace(lookup, serial=min(lookup.serial, earlier[0].serial))
+                waiting = min(earlier[1] + 1, _MOST_WAITING)
+            self._pending[place] = lookup, waiting
             if len(self._pending) > PENDING:
                 self._pending.popitem(last=False)
 
     def _recall(self, partition: str, key: str) -> Lookup | None:
+        place = partition, key
         with self._lock:
-            return self._pending.pop((partition, key), None)
+            lookup, waiting = self._pending.pop(place, (None, 0))
+            if lookup is not None and waiting > 1:
+                self._pending[place] = lookup, waiting - 1
+            return lookup

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import threading
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -28,7 +29,9 @@ class BackgroundWork:
                 with self._lock:
                     self._threads.discard(threading.current_thread())
 
-        thread = threading.Thread(target=run, name="tokenomics-refresh", daemon=True)
+        # In the caller's context: what the work costs is attributed to who set it off.
+        context = contextvars.copy_context()
+        thread = threading.Thread(target=context.run, args=(run,), name="tokenomics-refresh", daemon=True)
         with self._lock:
             self._threads.add(thread)
         thread.start()

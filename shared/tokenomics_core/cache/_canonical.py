@@ -14,7 +14,7 @@ from typing import Any, get_type_hints
 
 from tokenomics_core.errors import ConfigurationError
 
-__all__ = ["canonical", "schema_of"]
+__all__ = ["canonical", "schema_of", "tool_of"]
 
 _DEEPEST = 64
 _EXACT_FLOATS = 2**53
@@ -46,6 +46,13 @@ def schema_of(value: Any) -> Any:
             return _fields(value, annotations)
     if isinstance(value, Mapping):
         return {key: item for key, item in value.items() if key != "title"}
+    return value
+
+
+def tool_of(value: Any) -> Any:
+    """Return what a model is told of a tool: its name counts, as the model calls it by that."""
+    if isinstance(value, type):
+        return {"name": value.__name__, "description": value.__doc__, "schema": schema_of(value)}
     return value
 
 

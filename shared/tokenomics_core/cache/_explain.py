@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from tokenomics_core.cache._apart import apart, not_apart
 from tokenomics_core.cache._asking import FAILED, Steps
 from tokenomics_core.cache._entry import CacheEntry, Neighbour
 from tokenomics_core.cache._flow import Flow
@@ -102,6 +103,8 @@ def explained(flow: Flow, partition: str, question: str) -> Steps[Explanation]:
     exact = None if entry is None else entry.question
     neighbours, why_none = yield from _near(flow, place, question, now)
     candidates = yield from _candidates(flow, question, neighbours, now)
+    eligible, kept_apart = not_apart(question, neighbours)
+    neighbours = list(eligible)
     decision = _peek(flow, question, neighbours)
     shown: dict[str, Any] = {
         "exact": exact,
@@ -113,9 +116,11 @@ def explained(flow: Flow, partition: str, question: str) -> Steps[Explanation]:
         return told("guard", f"guard {guard} objects to the question itself", guard=guard, **shown)
     if entry is not None:
         return _told_exact(flow, told, entry, question, now, shown)
+    if not neighbours and kept_apart is not None:
+        return told("guard", f"guard {kept_apart} keeps what is near apart", guard=kept_apart, **shown)
     if not neighbours:
         return told(*why_none, **shown)
-    return _told_near(told, decision, candidates, shown)
+    return _told_near(told, decision, candidates[-len(neighbours) :], shown)
 
 
 def _near(
@@ -123,7 +128,7 @@ def _near(
 ) -> Steps[tuple[list[Neighbour], tuple[str, str]]]:
     vector = yield from flow.vector_of(question)
     if vector is None:
-        return [], ("too_long", "the embedder would not see all of the question")
+        return [], ("too_long", "the question is too long for one vector to tell it from others")
     if vector is FAILED:
         return [], ("failure", "the embedder failed")
     neighbours = yield from flow.ask_store("search", place, vector, _CANDIDATES, now)
@@ -142,6 +147,8 @@ def _candidates(
         objection = None
         if isinstance(entry, CacheEntry):
             objection = flow.parts.objections.to_serving(question, entry)
+        if objection is None:
+            objection = apart(question, near.question)
         if objection is None and decision is not None:
             objection = decision.guard
         found.append(

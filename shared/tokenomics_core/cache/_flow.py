@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Final
 
+from tokenomics_core.cache._apart import not_apart
 from tokenomics_core.cache._asking import FAILED, Steps
 from tokenomics_core.cache._entry import CacheEntry
 from tokenomics_core.cache._hit import Hit, How, Lookup, MissReason
@@ -17,6 +18,8 @@ __all__ = ["Flow"]
 
 _NEIGHBOURS: Final = 10
 _REFRESH_LEASE_S: Final = 30.0
+_CLOCKS_APART_S: Final = 60.0
+"""How far the clocks of machines that share a store may differ."""
 
 
 class Flow(Storing):
@@ -90,6 +93,9 @@ class Flow(Storing):
         neighbours = yield from self.ask_store("search", place, vector, _NEIGHBOURS, now)
         if neighbours is FAILED:
             return self._missed(replace(asked, vector=vector), "failure")
+        neighbours, kept_apart = not_apart(asked.question, neighbours)
+        if kept_apart is not None and not neighbours:
+            return self._missed(replace(asked, vector=vector), "guard", kept_apart)
         decision = self.decide(asked.question, neighbours)
         asked = replace(asked, vector=vector, neighbours=tuple(neighbours), decision=decision)
         if decision is None:
@@ -145,6 +151,8 @@ class Flow(Storing):
             return "version", None
         if tenant is not None and entry.tenant is not None and entry.tenant != tenant:
             return "tenant", None
+        if entry.expires_at is not None and entry.created_at > self.parts.clock() + _CLOCKS_APART_S:
+            return "expired", None  # the clock was set back: nobody knows how old it is
         guard = self.parts.objections.to_serving(asked.question, entry)
         return None if guard is None else ("guard", guard)
 
@@ -163,7 +171,7 @@ class Flow(Storing):
     ) -> tuple[Lookup, Hit | None]:
         missed = replace(asked, reason=reason, guard=guard)
         self.parts.counts.miss(missed)
-        if missed.vector is not None:
+        if asked.how != "never":
             self._remember(missed)
         self._tell("miss", asked.partition, reason)
         return missed, None

@@ -7,7 +7,7 @@ import hmac
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tokenomics_core.cache._canonical import canonical, schema_of
+from tokenomics_core.cache._canonical import canonical, schema_of, tool_of
 from tokenomics_core.errors import ConfigurationError
 
 __all__ = ["partition_of"]
@@ -54,7 +54,7 @@ def partition_of(
         "tenant": tenant_digest(tenant, secret),
         "model": model,
         "settings": {} if settings is None else dict(settings),
-        "tools": [] if tools is None else [schema_of(tool) for tool in tools],
+        "tools": [] if tools is None else [tool_of(tool) for tool in tools],
         "schema": schema_of(response_schema),
         "system": system,
         "history": list(history),
@@ -70,6 +70,8 @@ def tenant_digest(tenant: str | None, secret: bytes | None) -> str | None:
     """Return what stands for a tenant; without a secret whoever knows its name can compute it."""
     if tenant is None:
         return None
+    if not isinstance(tenant, str):
+        raise ConfigurationError(f"tenant must be a string, not {tenant!r}; no partition was made")
     if secret is not None and not secret:
         raise ConfigurationError("secret must not be empty; no partition was made")
     name = tenant.encode("utf-8", "surrogatepass")

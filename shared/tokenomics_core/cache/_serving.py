@@ -200,18 +200,24 @@ class KeyRule:
         return None if model is None else f"model:{model}"
 
     def _kept(self, turns: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+        """Return what must be equal of the earlier turns; instructions among them always are."""
         earlier = list(turns[:-1])
         if self.history == "exact":
             return earlier
-        return [] if self.history in {"none", 0} else earlier[-int(self.history) :]
+        first = len(earlier) - (0 if self.history == "none" else int(self.history))
+        return [turn for place, turn in enumerate(earlier) if place >= first or _instructs(turn)]
 
 
 def _split(messages: Sequence[Mapping[str, Any]]) -> tuple[list[Mapping[str, Any]], list[Mapping[str, Any]]]:
     """Split the leading instructions from the turns."""
     first = 0
-    while first < len(messages) and messages[first].get("role") in {"system", "developer"}:
+    while first < len(messages) and _instructs(messages[first]):
         first += 1
     return list(messages[:first]), list(messages[first:])
+
+
+def _instructs(message: Mapping[str, Any]) -> bool:
+    return message.get("role") in {"system", "developer"}
 
 
 def _text_of(content: Any) -> str | None:

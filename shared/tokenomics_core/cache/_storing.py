@@ -46,9 +46,8 @@ class Storing(Learning):
     ) -> Steps[Kept]:
         """Store a fresh answer and learn from it."""
         parts, key = self.parts, key_of(question)
-        remembered = self._recall(partition, key)
         if lookup is None or lookup.key != key or lookup.partition != partition:
-            lookup = remembered
+            lookup = self._recall(partition, key)
         reason, by_guard = self._refusal(question, fresh, how)
         if reason is None:
             entry = yield from self._entry(partition, question, key, fresh, lookup)

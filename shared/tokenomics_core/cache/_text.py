@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterator
 from functools import lru_cache
 from hashlib import blake2b
 
@@ -17,6 +18,14 @@ _UNIT = re.compile(
     r"(?<=\d)\s?(?![aApP][mM]\b)[kKmMgGtTpPnNuU]?i?"
     r"(?:[bB](?:ps)?|[wW]h?|[vV][aA]?|[aA]h?|[hH]z|[jJ]|[gG]|[lL]|[mM]|[sS]|[cC]|[fF]|[kK]|[tT])(?!\w)"
 )
+# Names whose case tells them apart: codes of letters of both cases and digits, addresses, paths, variables,
+# switches of commands; and abbreviations that are another word in lower case, where not all is in capitals.
+_NAME = re.compile(
+    r"(?<!\S)[^\w\s$/\\~.-]*(?:"
+    r"(?P<code>(?=\S*\d)(?=\S*[a-z])(?=\S[^\sA-Z]*[A-Z])\w\S*)|(?P<address>(?:\w+://|www\.|[~.]?/|\w:\\)\S+)"
+    r"|(?P<variable>\$\w\S*|\w+(?:_\w+)+)|(?P<switch>--?[A-Za-z]\S*)"
+    r"|(?P<word>IT|US|WHO|AIDS|IN|OR|ME|CAN|WAS)(?!\w))"
+)
 _VERBATIM = re.compile(r"(```.*?```|`[^`\n]*`|\"[^\"\n]*\"|“[^”\n]*”)", re.DOTALL)
 _INDENTED = re.compile(r"\n(?:\t| {2})")
 _LINE_START = re.compile(r"[ \t]*")
@@ -26,7 +35,9 @@ def normalised(question: str) -> str:
     """Fold what does not change a question's meaning: letter case, spacing, ways of writing a character.
 
     What may change it stays: digits, punctuation, superscripts and fractions (10² is not 102), the case of a
-    unit after a number (5 mW is not 5 MW), what stands in quotes or code, and how lines are indented.
+    unit after a number (5 mW is not 5 MW), of codes, addresses, paths, variables and switches (`-r` is not
+    `-R`) and of abbreviations that are another word (US is not us), what stands in quotes or code, and how
+    lines are indented.
     """
     if not question.isascii():
         question = _composed(question)
@@ -79,15 +90,24 @@ def _folded(text: str) -> str:
 
 
 def _lowered(text: str) -> str:
-    """Lower all letters but those of a unit after a number."""
+    """Lower all letters but those of a unit after a number, and of names that case tells apart."""
     lowered = text.lower()
-    if lowered != text and _UNIT.search(text):
+    if lowered != text:
+        kept = sorted({found.span() for found in _UNIT.finditer(text)} | set(_cased_names(text)))
         parts, end = [], 0
-        for unit in _UNIT.finditer(text):
-            parts += [text[end : unit.start()].lower(), unit[0]]
-            end = unit.end()
+        for first, last in kept:
+            if last > end:
+                parts += [text[end : max(first, end)].lower(), text[max(first, end) : last]]
+                end = last
         lowered = "".join([*parts, text[end:].lower()])
     return lowered if lowered.isascii() else unicodedata.normalize("NFC", lowered)
+
+
+def _cased_names(text: str) -> Iterator[tuple[int, int]]:
+    is_shouted = text.upper() == text
+    for found in _NAME.finditer(text):
+        if found["word"] is None or not is_shouted:
+            yield found.span()
 
 
 def _spaced_line(line: str) -> str:

@@ -112,6 +112,8 @@ class Turn:
                 )
         finally:
             self._end(outcome, hit)
+            if self._flight is not None and self._owner is not None:  # also where storing is interrupted
+                self._turns.let_lapse(self._flight.name, self._owner)
         yield from self._release()
         return kept.is_stored
 

@@ -19,6 +19,7 @@ from tokenomics_core.types import Usage
 __all__ = ["BadLine", "WarmUp", "warmed_up"]
 
 _QUOTED_CHARS = 200
+_LINES_AT_ONCE = 32
 _ABOUT = frozenset(item.name for item in fields(Answer))
 
 
@@ -71,6 +72,8 @@ def warmed_up(
             continue
         kept = yield from flow.put(place, question, fresh)
         count["stored" if kept.is_stored else "not_kept"] += 1
+        if not number % _LINES_AT_ONCE:
+            yield "pause", 0.0, ()  # let others have the event loop: a store in memory never waits
     return WarmUp(stored=count["stored"], not_kept=count["not_kept"], bad_lines=tuple(bad))
 
 

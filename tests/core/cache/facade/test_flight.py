@@ -375,3 +375,24 @@ async def test_a_turn_is_over_once(made):
 def test_waiting_for_no_time_is_refused(made, wait_s):
     with pytest.raises(ValueError, match="wait_s must be finite and above 0"):
         made().cache.fetch("p", Q, lambda: "a", wait_s=wait_s)
+
+
+async def test_a_leader_that_is_cancelled_while_it_stores_keeps_no_lock_alive(made):
+    storing = asyncio.Event()
+
+    class Slow(DictStore):
+        async def aput(self, entry, vector):
+            storing.set()
+            await asyncio.sleep(60)
+
+    parts = made(store=Slow())
+
+    async def compute():
+        return "an answer"
+
+    task = asyncio.create_task(parts.cache.afetch("p", Q, compute))
+    await storing.wait()
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert parts.cache._turns._leases._held == set()
+    assert parts.cache._turns.flights._open == {}

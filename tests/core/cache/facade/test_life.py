@@ -15,6 +15,7 @@ from tests.core.cache.facade.fakes import DictStore, NearPolicy, WordEmbedder
 from tokenomics_core.cache import ResponseCache, StoreSize
 from tokenomics_core.cache._life import Lifetimes, Room, Uses
 from tokenomics_core.errors import ConfigurationError, StoreError
+from tokenomics_core.types import attribution, current_attribution
 
 Q, NEAR, OTHER = (
     "How do I reset my password?",
@@ -337,3 +338,69 @@ def test_a_policy_is_asked_per_namespace():
     for name in ("one", "two"):
         ResponseCache(DictStore(), WordEmbedder(), policy, namespace=name).get("p", Q)
     assert [namespace for namespace, _ in policy.decided] == ["one", "two"]
+
+
+@pytest.mark.parametrize("how", ["semantic", "exact"])
+def test_what_was_looked_up_before_a_change_is_not_stored_after_it(made, how):
+    cache = made().cache
+    cache.get("p", Q, how=how)
+    cache.invalidate(source="doc")
+    assert not cache.put("p", Q, "as it was", how=how, sources="doc")
+    assert cache.put("p", Q, "as it is", how=how, sources="doc")
+
+
+def test_of_two_who_looked_up_the_one_from_before_a_change_stores_nothing(made):
+    cache = made().cache
+    cache.get("p", Q)
+    cache.invalidate(source="doc")
+    cache.get("p", Q)
+    assert not cache.put("p", Q, "as it was", sources="doc")
+    assert cache.get("p", Q) is None
+
+
+def test_a_put_by_hand_takes_no_look_up_from_another(made):
+    cache = made().cache
+    cache.get("p", Q)
+    assert cache.fetch("p", Q, lambda: "fresh", sources="doc").is_stored
+    cache.invalidate(source="doc")
+    assert not cache.put("p", Q, "as it was", sources="doc")
+
+
+def test_with_the_clock_set_back_nothing_outlives_its_time(made):
+    parts = made()
+    parts.cache.put("p", Q, "for a minute", ttl_s=60)
+    parts.cache.put("p", "another question", "for ever")
+    parts.clock.forward(-30)
+    assert parts.cache.get("p", Q).payload == "for a minute"
+    parts.clock.forward(-3600)
+    assert parts.cache.look_up("p", Q).reason == "expired"
+    assert parts.cache.get("p", "another question").payload == "for ever"
+
+
+def test_what_a_renewal_costs_is_attributed_to_who_set_it_off(made):
+    parts = made(ttl_s=10, stale_s=10)
+    parts.cache.fetch("p", Q, lambda: "old")
+    parts.clock.forward(11)
+    users = []
+    with attribution(user="ada"):
+        parts.cache.fetch("p", Q, lambda: users.append(current_attribution().user) or "new")
+    parts.cache._work.wait(10)
+    assert users == ["ada"]
+
+
+async def test_warming_up_lets_others_have_the_event_loop(made):
+    parts = made()
+    lines = [{"question": f"question {number}", "answer": "yes"} for number in range(200)]
+    turns = 0
+
+    async def count():
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    counting = asyncio.create_task(count())
+    warmed = await parts.cache.awarm_up(lines, partition="p")
+    counting.cancel()
+    assert warmed.stored == 200
+    assert turns >= 5

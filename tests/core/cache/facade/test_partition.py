@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from tokenomics_core.cache import partition_of
+from tokenomics_core.cache import ChatRequest, KeyRule, partition_of
 from tokenomics_core.cache._canonical import canonical
 from tokenomics_core.errors import ConfigurationError
 
@@ -221,3 +221,39 @@ def test_what_contains_itself_is_refused():
     endless.append(endless)
     with pytest.raises(ConfigurationError, match="nested deeper"):
         partition_of(extra=endless)
+
+
+def test_tools_of_one_shape_and_other_names_are_other_tools():
+    class Refund(BaseModel):
+        order: str
+
+    class Charge(BaseModel):
+        order: str
+
+    assert partition_of(tools=[Refund]) != partition_of(tools=[Charge])
+    shape = {"type": "object", "properties": {"order": {"type": "string"}}}
+    titled = [{"title": name, **shape} for name in ("refund", "charge")]
+    assert partition_of(tools=titled[:1]) != partition_of(tools=titled[1:])
+
+
+def test_a_tenant_that_is_no_text_is_refused():
+    with pytest.raises(ConfigurationError, match="tenant must be a string, not 7"):
+        partition_of(tenant=7)
+
+
+@pytest.mark.parametrize("history", ["none", 0, 1])
+@pytest.mark.parametrize("role", ["system", "developer"])
+def test_instructions_amid_a_conversation_always_count(history, role):
+    def placed(language):
+        messages = [
+            {"role": "system", "content": "You help."},
+            {"role": "user", "content": "Hello"},
+            {"role": role, "content": f"From now on answer in {language}."},
+            {"role": "user", "content": "Thank you"},
+            {"role": "assistant", "content": "Gladly"},
+            {"role": "user", "content": "What is a cache?"},
+        ]
+        return KeyRule(history=history).key_of(ChatRequest(messages=messages)).partition
+
+    assert placed("French") != placed("German")
+    assert placed("French") == placed("French")

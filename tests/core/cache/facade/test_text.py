@@ -39,6 +39,9 @@ def test_what_can_be_stored_is_valid_and_changes_only_what_cannot(text):
         ("open\u00a0on\u2009Sunday", "open on Sunday"),
         ("re\u00adset", "reset"),
         ("wake me at 5 PM", "wake me at 5 pm"),
+        ("WHAT IS IT?", "what is it?"),
+        ("Is TCP/IP covered by COVID-19 rules?", "is tcp/ip covered by covid-19 rules?"),
+        ("do NOT use PayPal", "do not use paypal"),
     ],
 )
 def test_spelling_alone_makes_no_difference(one, other):
@@ -62,6 +65,14 @@ def test_spelling_alone_makes_no_difference(one, other):
         ("Ma\u00dfe", "Masse"),
         ("really?", "really!"),
         ("C", "C++"),
+        ("What is IT?", "What is it?"),
+        ("Do US rules apply?", "Do us rules apply?"),
+        ("decode aGVsbG8x", "decode AGVSBG8X"),
+        ("open https://a.example/AbC", "open https://a.example/abc"),
+        ("(see /etc/X)", "(see /etc/x)"),
+        ("print $HOME", "print $home"),
+        ("set MAX_SIZE", "set max_size"),
+        ("what does chmod -R do", "what does chmod -r do"),
     ],
 )
 def test_what_changes_the_meaning_stays(one, other):
