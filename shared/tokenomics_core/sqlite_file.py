@@ -97,6 +97,11 @@ class Database:
             self._is_closed = True
             self._disconnect()
 
+    @property
+    def is_replaced(self) -> bool:
+        """Whether the file that is open is no longer the one of its name: it was deleted or moved."""
+        return self._writer is not None and self._identity() != self._file
+
     def _open_writer(self, not_done: str) -> sqlite3.Connection:
         self._check_usable(not_done)
         if self._writer is None:
@@ -137,7 +142,7 @@ class Database:
     def _check_usable(self, not_done: str) -> None:
         if self._is_closed:
             raise StoreError(self.path, f"is closed; {not_done}")
-        if self._writer is not None and self._identity() != self._file:
+        if self.is_replaced:
             raise StoreError(self.path, f"was deleted or replaced while in use; {not_done}")
 
     def _identity(self) -> tuple[int, int] | None:

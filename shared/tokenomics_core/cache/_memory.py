@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from tokenomics_core.cache._entry import CacheEntry, Neighbour, Selector, StoreSize
 from tokenomics_core.cache._index import VectorIndex
-from tokenomics_core.cache._protocols import Eviction
+from tokenomics_core.cache._protocols import LONGEST_LEASE_S, Eviction
 from tokenomics_core.cache._select import dies_at, meets, size_of
 from tokenomics_core.cache._worth import Worth
 from tokenomics_core.errors import ConfigurationError, StoreError
@@ -77,7 +77,9 @@ class MemoryCacheStore:
                 vector, k, (lambda entry_id: now < dies_at(entries[entry_id])) if may_be_dead else None
             )
             return [
-                Neighbour(entry_id, near, (entry := entries[entry_id]).question, entry.group)
+                Neighbour(
+                    entry_id, min(1.0, max(-1.0, near)), (entry := entries[entry_id]).question, entry.group
+                )
                 for entry_id, near in found
             ]
 
@@ -140,7 +142,7 @@ class MemoryCacheStore:
             before = len(self._entries)
             self._bury(now)
             if self._is_over(max_entries, max_bytes):
-                for entry_id in self._worth.least(by):
+                for entry_id in self._worth.least(by, now):
                     self._drop(entry_id)
                     if not self._is_over(max_entries, max_bytes):
                         break
@@ -163,7 +165,7 @@ class MemoryCacheStore:
         """Take or extend a named lock; False while somebody else holds it."""
         with self._locked():
             holder, until = self._claims.get(name, (owner, now))
-            if holder != owner and now < until:
+            if holder != owner and now < until <= now + LONGEST_LEASE_S:
                 return False
             if len(self._claims) > 10_000:
                 self._claims = {key: held for key, held in self._claims.items() if now < held[1]}

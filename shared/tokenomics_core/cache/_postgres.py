@@ -21,7 +21,7 @@ from tokenomics_core.cache._postgres_schema import (
     index_vectors,
     prepared,
 )
-from tokenomics_core.cache._protocols import Eviction
+from tokenomics_core.cache._protocols import LONGEST_LEASE_S, Eviction
 from tokenomics_core.cache._select import dies_at, living, size_of
 from tokenomics_core.cache._text import normalised, storable, storable_name
 from tokenomics_core.errors import ConfigurationError
@@ -328,7 +328,7 @@ class PostgresCacheStore:
             bound,
             float(entry.created_at),
             size_of(entry, dimension),
-            entry.cost_nano_usd or 0,
+            entry.cost_nano_usd,
         )
         try:
             put = yield Ask(queries.put, values)
@@ -365,7 +365,8 @@ class PostgresCacheStore:
         yield Ask(queries.forget_claims, (float(now),))
         dropped = (yield Ask(queries.expire, (float(now),))).touched
         if max_entries is not None or max_bytes is not None:
-            dropped += (yield Ask(queries.trim[by], (max_entries, max_bytes))).touched
+            values = (max_entries, max_bytes) if by == "lru" else (float(now), max_entries, max_bytes)
+            dropped += (yield Ask(queries.trim[by], values)).touched
         return dropped
 
     def _sizing(self, now: float) -> Work[StoreSize]:
@@ -379,7 +380,8 @@ class PostgresCacheStore:
         return [entry for row in found.rows if (entry := living(entry_of_row(row), now)) is not None]
 
     def _claiming(self, name: str, owner: str, lease_s: float, now: float) -> Work[bool]:
-        values = (storable_name(name), storable_name(owner), float(now + lease_s), float(now))
+        whose = storable_name(name), storable_name(owner)
+        values = (*whose, float(now + lease_s), float(now), float(now + LONGEST_LEASE_S))
         return (yield Ask(self._queries.claim, values)).touched == 1
 
     def _releasing(self, name: str, owner: str) -> Work[None]:
@@ -401,4 +403,6 @@ def _bound(embedder: str, dimension: int) -> str:
 
 
 def _neighbours(rows: list[tuple[Any, ...]]) -> list[Neighbour]:
-    return [Neighbour(*row) for row in rows if math.isfinite(row[1])]
+    return [
+        Neighbour(name, min(1.0, max(-1.0, near)), *seen) for name, near, *seen in rows if math.isfinite(near)
+    ]

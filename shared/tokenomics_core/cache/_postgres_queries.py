@@ -93,7 +93,7 @@ class Queries:
         self.claim = (
             f"INSERT INTO {schema}.claims AS held (name, owner, until) VALUES (%s, %s, %s) "  # noqa: S608
             "ON CONFLICT (name) DO UPDATE SET owner = excluded.owner, until = excluded.until "
-            "WHERE held.owner = excluded.owner OR held.until <= %s"
+            "WHERE held.owner = excluded.owner OR held.until <= %s OR held.until > %s"
         )
         self.release = f"DELETE FROM {schema}.claims WHERE name = %s AND owner = %s"  # noqa: S608
         self.load_state = f"SELECT data FROM {schema}.states WHERE name = %s"  # noqa: S608
@@ -112,7 +112,14 @@ class Queries:
 
 def _trim(entries: str, uses: str, by: Eviction) -> str:
     """Return the statement that drops the least worth keeping, until both bounds hold."""
-    worth = "uses::float8 * cost / greatest(bytes, 1)" if by == "saving" else "0::float8"
+    # As `Use.worth` has it, step by step, so that all stores agree to the last bit.
+    usual = f"(SELECT sum(cost)::float8 / count(cost) FROM {uses})"  # noqa: S608 - as above
+    worth = (
+        f"(uses + 1)::float8 * coalesce(cost, {usual}, 1) / greatest(bytes, 1) "
+        "/ greatest(%s::float8 - used_at, 1)"
+        if by == "saving"
+        else "0::float8"
+    )
     return (
         f"DELETE FROM {entries} USING (SELECT seq, row_number() OVER least AS place, "  # noqa: S608 - as above
         "sum(bytes) OVER least - bytes AS freed, count(*) OVER () AS n, sum(bytes) OVER () AS total "

@@ -106,7 +106,7 @@ def _create(schema: str, vectors: str) -> str:
         uses bigint NOT NULL DEFAULT 0,
         used_at float8 NOT NULL,
         bytes bigint NOT NULL,
-        cost bigint NOT NULL
+        cost bigint
     ) WITH (fillfactor = 80);
     CREATE TABLE {schema}.claims (name text PRIMARY KEY, owner text NOT NULL, until float8 NOT NULL);
     CREATE TABLE {schema}.states (name text PRIMARY KEY, data bytea NOT NULL);

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
 if TYPE_CHECKING:
     import numpy as np
@@ -14,7 +14,18 @@ if TYPE_CHECKING:
 
     Vector = NDArray[np.float32]
 
-__all__ = ["CachePolicy", "CacheStore", "Decision", "Eviction", "PolicyReport", "Reason"]
+__all__ = [
+    "LONGEST_LEASE_S",
+    "CachePolicy",
+    "CacheStore",
+    "Decision",
+    "Eviction",
+    "PolicyReport",
+    "Reason",
+]
+
+LONGEST_LEASE_S: Final = 300.0
+"""No lock is taken for longer; one that says so is of a clock that was set back, and is free."""
 
 Eviction = Literal["lru", "saving"]
 Reason = Literal["verified", "unsure", "guard", "explore", "nothing_near"]
@@ -27,7 +38,7 @@ class CacheStore(Protocol):
     *live* while `now < stale_until` (or `expires_at` where there is none) and it was neither removed nor
     invalidated; only live entries are ever returned. Reads write nothing. A store that cannot be used raises
     `StoreError`.
-    Every method has an async twin whose name starts with `a`.
+    Every method has an async twin whose name starts with `a`, and which does not block the event loop.
     """
 
     def bind(self, embedder: str, dimension: int) -> None:
@@ -37,7 +48,7 @@ class CacheStore(Protocol):
         """Return the live entry of exactly this key."""
 
     def search(self, partition: str, vector: Vector, k: int, now: float) -> list[Neighbour]:
-        """Return at most `k` live entries of the partition, the nearest first."""
+        """Return at most `k` live entries of the partition, the nearest first; cosines within [-1, 1]."""
 
     def read(self, entry_id: str, now: float) -> CacheEntry | None:
         """Return one live entry."""
@@ -57,7 +68,9 @@ class CacheStore(Protocol):
     def trim(self, max_entries: int | None, max_bytes: int | None, by: Eviction, now: float) -> int:
         """Drop expired entries, then the least worth keeping until both bounds hold; return how many.
 
-        `lru` drops the longest unused first, `saving` the least cost saved so far per byte.
+        `lru` drops the longest unused first. `saving` drops what saves least per byte, fading since its last
+        use: `(uses + 1) * cost / bytes / max(now - used_at, 1)`. So a new entry has time to be used; an
+        unknown cost counts as the mean of the known ones.
         """
 
     def size(self, now: float) -> StoreSize:
@@ -80,6 +93,54 @@ class CacheStore(Protocol):
 
     def close(self) -> None:
         """Give back files and connections; the store cannot be used afterwards."""
+
+    async def abind(self, embedder: str, dimension: int) -> None:
+        """See `bind`."""
+
+    async def afind(self, partition: str, key: str, now: float) -> CacheEntry | None:
+        """See `find`."""
+
+    async def asearch(self, partition: str, vector: Vector, k: int, now: float) -> list[Neighbour]:
+        """See `search`."""
+
+    async def aread(self, entry_id: str, now: float) -> CacheEntry | None:
+        """See `read`."""
+
+    async def aput(self, entry: CacheEntry, vector: Vector | None) -> None:
+        """See `put`."""
+
+    async def aregroup(self, entry_id: str, group: str) -> None:
+        """See `regroup`."""
+
+    async def ainvalidate(self, selector: Selector) -> int:
+        """See `invalidate`."""
+
+    async def atouch(self, uses: Mapping[str, int], now: float) -> None:
+        """See `touch`."""
+
+    async def atrim(self, max_entries: int | None, max_bytes: int | None, by: Eviction, now: float) -> int:
+        """See `trim`."""
+
+    async def asize(self, now: float) -> StoreSize:
+        """See `size`."""
+
+    async def aentries(self, partition: str | None = None, *, limit: int, now: float) -> list[CacheEntry]:
+        """See `entries`."""
+
+    async def aclaim(self, name: str, owner: str, lease_s: float, now: float) -> bool:
+        """See `claim`."""
+
+    async def arelease(self, name: str, owner: str) -> None:
+        """See `release`."""
+
+    async def aload_state(self, name: str) -> bytes | None:
+        """See `load_state`."""
+
+    async def asave_state(self, name: str, data: bytes) -> None:
+        """See `save_state`."""
+
+    async def aclose(self) -> None:
+        """See `close`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,6 +6,7 @@ import logging
 import math
 import os
 import sqlite3
+import sys
 import threading
 import time
 from collections import OrderedDict
@@ -20,12 +21,15 @@ import numpy as np
 from tokenomics_core.cache._codec import entry_of, from_half, from_halves, row_of, storable_entry, to_half
 from tokenomics_core.cache._entry import CacheEntry, Neighbour, Selector, StoreSize
 from tokenomics_core.cache._index import VectorIndex
-from tokenomics_core.cache._protocols import Eviction
+from tokenomics_core.cache._protocols import LONGEST_LEASE_S, Eviction
 from tokenomics_core.cache._select import dies_at, living, size_of
 from tokenomics_core.cache._sqlite_schema import COLUMNS, prepare
 from tokenomics_core.cache._text import normalised, storable, storable_name
 from tokenomics_core.errors import ConfigurationError, StoreError
 from tokenomics_core.sqlite_file import Database
+
+if sys.platform != "win32":
+    import fcntl
 
 if TYPE_CHECKING:
     from tokenomics_core.cache._protocols import Vector
@@ -43,6 +47,12 @@ _PUT: Final = (
 )
 _BY_KEY: Final = f"SELECT {COLUMNS} FROM entries WHERE partition = ? AND key = ? AND dies_at > ?"  # noqa: S608
 _BY_ID: Final = f"SELECT {COLUMNS} FROM entries WHERE id = ? AND dies_at > ?"  # noqa: S608 - likewise
+
+# As `Use.worth` has it, step by step, so that all stores agree to the last bit.
+_SAVING: Final = (
+    "CAST(uses + 1 AS REAL) * coalesce(cost_nano_usd, (SELECT CAST(sum(cost_nano_usd) AS REAL) / "
+    "count(cost_nano_usd) FROM entries), 1) / max(bytes, 1) / max(:now - used_at, 1.0)"
+)
 
 
 class _Seen(NamedTuple):
@@ -114,6 +124,7 @@ class SQLiteCacheStore:
         self._version: tuple[int, int] | None = None
         self._change = 0
         self._puts = 0
+        self._found: tuple[int, int] | None = None
         self._database = self._open()
 
     def bind(self, embedder: str, dimension: int) -> None:
@@ -162,7 +173,7 @@ class SQLiteCacheStore:
                 vector, k, (lambda entry_id: now < seen[entry_id].dies_at) if may_be_dead else None
             )
             return [
-                Neighbour(entry_id, near, seen[entry_id].question, seen[entry_id].group)
+                Neighbour(entry_id, min(1.0, max(-1.0, near)), seen[entry_id].question, seen[entry_id].group)
                 for entry_id, near in found
             ]
 
@@ -224,13 +235,16 @@ class SQLiteCacheStore:
         """Drop expired entries, then the least worth keeping until both bounds hold; return how many."""
         order = "used_at, seq"
         if by == "saving":
-            order = "CAST(uses AS REAL) * coalesce(cost_nano_usd, 0) / max(bytes, 1), used_at, seq"
+            order = f"{_SAVING}, used_at, seq"
         with self._changing("nothing was dropped") as connection:
             dropped = connection.execute("DELETE FROM entries WHERE dies_at <= ?", (now,)).rowcount
             entries, n_bytes = connection.execute("SELECT entries, bytes FROM totals").fetchone()
             gone = []
             if _is_over(entries, n_bytes, max_entries, max_bytes):
-                rows = connection.execute(f"SELECT seq, bytes FROM entries ORDER BY {order}")  # noqa: S608
+                rows = connection.execute(
+                    f"SELECT seq, bytes FROM entries ORDER BY {order}",  # noqa: S608 - constants only
+                    {"now": now} if by == "saving" else (),
+                )
                 for seq, size in rows:
                     gone.append((seq,))
                     entries, n_bytes = entries - 1, n_bytes - size
@@ -266,7 +280,9 @@ class SQLiteCacheStore:
     def claim(self, name: str, owner: str, lease_s: float, now: float) -> bool:
         """Take or extend a named lock; False while somebody else holds it."""
         with self._changing("no lock was taken") as connection:
-            connection.execute("DELETE FROM claims WHERE until <= ?", (now,))
+            connection.execute(
+                "DELETE FROM claims WHERE until <= ? OR until > ?", (now, now + LONGEST_LEASE_S)
+            )
             taken = connection.execute(
                 "INSERT INTO claims (name, owner, until) VALUES (?, ?, ?) ON CONFLICT (name) DO UPDATE "
                 "SET until = excluded.until WHERE claims.owner = excluded.owner",
@@ -307,21 +323,26 @@ class SQLiteCacheStore:
     # The file
 
     def _open(self) -> Database:
+        try:
+            return self._opened()
+        except StoreError as error:
+            if not _is_damage(error):
+                raise
+            self._set_aside(error, self._found)
+        return self._opened()
+
+    def _opened(self) -> Database:
         path = Path(self.path)
         if path.parent.is_dir() and not path.exists():
             os.close(os.open(self.path, os.O_CREAT | os.O_RDWR, 0o600))
+        self._found = _identity(self.path)
         database = self._database_at()
         try:
             with database.writing("nothing was opened") as connection:
                 connection.execute("SELECT entries FROM totals").fetchone()
-        except StoreError as error:
+        except BaseException:
             database.close()
-            if not _is_damage(error):
-                raise
-            self._set_aside(error)
-            database = self._database_at()
-            with database.writing("nothing was opened"):
-                pass
+            raise
         return database
 
     def _database_at(self) -> Database:
@@ -334,12 +355,15 @@ class SQLiteCacheStore:
         self._thread = None
         self._version = None
 
-    def _set_aside(self, error: BaseException) -> None:
-        """Move a damaged file out of the way, with what belongs to it."""
+    def _set_aside(self, error: BaseException, damaged: tuple[int, int] | None) -> None:
+        """Move a damaged file out of the way, with what belongs to it, unless another process has done so."""
         aside = f"{self.path}.damaged-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
-        for ending in ("", "-wal", "-shm"):
-            if Path(self.path + ending).exists():
-                Path(self.path + ending).replace(aside + ending)
+        with _alone_in(Path(self.path).parent):
+            if _identity(self.path) != damaged:
+                return
+            for ending in ("-wal", "-shm", ""):  # the file last: a new one must find no old log beside it
+                if Path(self.path + ending).exists():
+                    Path(self.path + ending).replace(aside + ending)
         _log.warning(
             "the cache %s is damaged (%s); it was set aside as %s and a new one begun",
             self.path,
@@ -359,21 +383,28 @@ class SQLiteCacheStore:
 
     @contextmanager
     def _starting_anew_if_damaged(self) -> Iterator[None]:
-        """Let one call fail over a damaged file, and the next find a new one."""
+        """Let one call fail over a file that is damaged, deleted or replaced, and the next find a new one."""
         database = self._database
         try:
             yield
         except StoreError as error:
-            if _is_damage(error):
+            is_damage = _is_damage(error)
+            if is_damage or database.is_replaced:
                 with self._lock:
                     if self._database is database:
-                        database.close()
-                        self._partitions.clear()
-                        self._version, self._change = None, 0
-                        self._set_aside(error)
-                        self._database = self._open()
-                        self._bind_again()
+                        self._begin_anew(error if is_damage else None)
             raise
+
+    def _begin_anew(self, damage: StoreError | None) -> None:
+        self._database.close()
+        self._partitions.clear()
+        self._version, self._change = None, 0
+        if damage is not None:
+            self._set_aside(damage, self._found)
+        else:
+            _log.warning("the cache %s was deleted or replaced; what is there now is used", self.path)
+        self._database = self._open()
+        self._bind_again()
 
     def _bind_again(self) -> None:
         """Tell a new file whose vectors this store brings."""
@@ -569,6 +600,29 @@ def _is_over(entries: int, n_bytes: int, max_entries: int | None, max_bytes: int
     return entries > 0 and (
         (max_entries is not None and entries > max_entries) or (max_bytes is not None and n_bytes > max_bytes)
     )
+
+
+def _identity(path: str) -> tuple[int, int] | None:
+    """Return what tells a file from another of the same name."""
+    try:
+        status = Path(path).stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Keep other processes of this package out of the block, where the system can lock a folder."""
+    if sys.platform == "win32":  # where a file that is in use cannot be renamed anyway
+        yield
+        return
+    lock = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(lock)
 
 
 def _is_damage(error: StoreError) -> bool:

@@ -10,6 +10,9 @@ from tokenomics_core.cache._protocols import Eviction
 
 __all__ = ["Use", "Worth"]
 
+_UNTOLD_COST = 1.0
+"""What a use saves where no entry's cost is known: all the same."""
+
 
 @dataclass(slots=True)
 class Use:
@@ -18,62 +21,74 @@ class Use:
     Attributes:
         last_s: When the entry was stored or last used, in seconds since 1970.
         turn: Counts stores and uses, to tell those of one moment apart.
-        saved: How often it was used.
-        cost: What a use saves, in nano-dollars; 0 where unknown.
+        uses: How often it was used.
+        cost: What a use saves, in nano-dollars; None where unknown.
         bytes: What it takes.
     """
 
     last_s: float
     turn: int
-    saved: int
-    cost: int
+    uses: int
+    cost: int | None
     bytes: int
 
-    def worth(self, by: Eviction) -> tuple[float, float, int]:
-        """Return a value that is lower for what goes sooner."""
-        per_byte = self.saved * self.cost / max(self.bytes, 1) if by == "saving" else 0.0
-        return per_byte, self.last_s, self.turn
+    def worth(self, now: float, usual_cost: float) -> tuple[float, float, int]:
+        """Return a value that is lower for what goes sooner: saved per byte, fading since its last use.
+
+        An entry that is new counts as used once, when it was stored: it has had no time to be used.
+        """
+        cost = usual_cost if self.cost is None else self.cost
+        saved = float(self.uses + 1) * cost / max(self.bytes, 1) / max(now - self.last_s, 1.0)
+        return saved, self.last_s, self.turn
 
 
 class Worth:
-    """A heap of entries by worth; a worth that has risen since is found out when its turn comes."""
+    """A heap of entries by their last use; one that was used since is found out when its turn comes."""
 
     def __init__(self) -> None:
         self.uses: dict[str, Use] = {}
-        self._heap: list[tuple[tuple[float, float, int], str]] = []
-        self._by: Eviction = "lru"
+        self._heap: list[tuple[float, int, str]] = []
         self._turn = 0
 
     def add(self, entry_id: str, now: float, cost: int | None, n_bytes: int) -> None:
         """Note a new entry."""
         self._turn += 1
-        use = self.uses[entry_id] = Use(now, self._turn, 0, cost or 0, n_bytes)
-        heapq.heappush(self._heap, (use.worth(self._by), entry_id))
+        use = self.uses[entry_id] = Use(now, self._turn, 0, cost, n_bytes)
+        heapq.heappush(self._heap, (use.last_s, use.turn, entry_id))
 
     def use(self, entry_id: str, count: int, now: float) -> None:
         """Note uses of an entry."""
         use = self.uses.get(entry_id)
         if use is not None:
             self._turn += 1
-            use.last_s, use.turn, use.saved = max(use.last_s, now), self._turn, use.saved + count
+            use.last_s, use.turn, use.uses = max(use.last_s, now), self._turn, use.uses + count
 
     def remove(self, entry_id: str) -> None:
         """Forget an entry."""
         self.uses.pop(entry_id, None)
 
-    def least(self, by: Eviction) -> Iterator[str]:
+    def least(self, by: Eviction, now: float) -> Iterator[str]:
         """Yield entries, the least worth keeping first; remove each before asking for the next."""
-        if by != self._by or len(self._heap) > 2 * len(self.uses) + 64:
-            self._by = by
-            self._heap = [(use.worth(by), entry_id) for entry_id, use in self.uses.items()]
+        if len(self._heap) > 2 * len(self.uses) + 64:
+            self._heap = [(use.last_s, use.turn, entry_id) for entry_id, use in self.uses.items()]
             heapq.heapify(self._heap)
+        return self._longest_unused() if by == "lru" else self._least_saving(now)
+
+    def _longest_unused(self) -> Iterator[str]:
         while self._heap:
-            worth, entry_id = heapq.heappop(self._heap)
+            last_s, turn, entry_id = heapq.heappop(self._heap)
             use = self.uses.get(entry_id)
             if use is None:
                 continue
-            now_worth = use.worth(by)
-            if now_worth != worth:
-                heapq.heappush(self._heap, (now_worth, entry_id))
+            if (use.last_s, use.turn) != (last_s, turn):
+                heapq.heappush(self._heap, (use.last_s, use.turn, entry_id))
             else:
                 yield entry_id
+
+    def _least_saving(self, now: float) -> Iterator[str]:
+        known = [use.cost for use in self.uses.values() if use.cost is not None]
+        usual = float(sum(known)) / len(known) if known else _UNTOLD_COST
+        heap = [(use.worth(now, usual), entry_id) for entry_id, use in self.uses.items()]
+        heapq.heapify(heap)
+        while heap:
+            yield heapq.heappop(heap)[1]

@@ -114,11 +114,41 @@ class StoreContract(ABC):
 
     def test_a_new_answer_has_yet_to_earn_its_place(self, store):
         store.put(entry(number=0, cost_nano_usd=10**9), unit(1))
-        store.put(entry("another", number=1, now=NOW + 1, cost_nano_usd=1), unit(2))
-        store.touch({"id-0": 5, "id-1": 1}, NOW + 2)
+        store.put(entry("another", number=1, now=NOW + 1, cost_nano_usd=10**9), unit(2))
+        store.touch({"id-0": 50, "id-1": 5}, NOW + 2)
         store.put(entry(number=2, now=NOW + 3, cost_nano_usd=10**9), unit(1))
         assert store.trim(1, None, "saving", NOW + 4) == 1
         assert store.read("id-1", NOW + 4) is not None
+
+    def test_a_new_answer_is_not_the_first_to_go(self, store):
+        for number in range(3):
+            store.put(entry(f"q{number}", number=number, cost_nano_usd=10**9), unit(number))
+        store.touch({f"id-{number}": number + 1 for number in range(3)}, NOW + 1)
+        store.put(entry("new", number=9, now=NOW + 3_600, cost_nano_usd=10**9), unit(9))
+        assert store.trim(3, None, "saving", NOW + 3_601) == 1
+        assert store.read("id-0", NOW + 3_601) is None
+        assert store.read("id-9", NOW + 3_601) is not None
+
+    def test_an_answer_of_unknown_cost_counts_as_one_of_usual_cost(self, store):
+        for number, cost in enumerate([10**6, 10**9, None]):
+            store.put(entry(f"q{number}", number=number, cost_nano_usd=cost), unit(number))
+        assert store.trim(2, None, "saving", NOW + 9) == 1
+        assert store.read("id-0", NOW + 9) is None
+        assert store.trim(1, None, "saving", NOW + 9) == 1
+        assert store.read("id-2", NOW + 9) is not None
+
+    def test_a_cosine_is_never_beyond_one(self, store):
+        vector = np.full(DIMENSION, 1.0, np.float32)
+        vector /= np.linalg.norm(vector)
+        longer = vector * np.float32(1.001)
+        store.put(entry("near", number=0), longer)
+        store.put(entry("far", number=1), -longer)
+        assert [item.similarity for item in store.search("p", longer, 2, NOW)] == [1.0, -1.0]
+
+    def test_a_lock_of_a_clock_that_was_set_back_is_free(self, store):
+        assert store.claim("lock", "one", 10.0, NOW)
+        assert not store.claim("lock", "two", 10.0, NOW - 60)
+        assert store.claim("lock", "two", 10.0, NOW - 3_600)
 
     def test_an_id_that_is_stored_again_under_another_key_leaves_the_old_key(self, store):
         store.put(entry("first"), unit(1))

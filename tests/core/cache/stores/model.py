@@ -46,9 +46,11 @@ class Kept:
     def bytes(self) -> int:
         return size_of(self.entry, 0 if self.vector is None else DIMENSION)
 
-    def worth(self, by):
-        per_byte = self.uses * (self.entry.cost_nano_usd or 0) / self.bytes if by == "saving" else 0.0
-        return per_byte, self.used_at
+    def worth(self, by, now, usual):
+        if by == "lru":
+            return 0.0, self.used_at
+        cost = usual if self.entry.cost_nano_usd is None else self.entry.cost_nano_usd
+        return (self.uses + 1) * cost / self.bytes / max(now - self.used_at, 1.0), self.used_at
 
 
 class StoreMachine(RuleBasedStateMachine):
@@ -152,7 +154,9 @@ class StoreMachine(RuleBasedStateMachine):
     )
     def trim(self, entries, share, by):
         live = self.live()
-        left = sorted(live, key=lambda name: live[name].worth(by))
+        costs = [item.entry.cost_nano_usd for item in live.values() if item.entry.cost_nano_usd is not None]
+        usual = sum(costs) / len(costs) if costs else 1.0
+        left = sorted(live, key=lambda name: live[name].worth(by, self.now, usual))
         n_bytes = sum(kept.bytes for kept in live.values())
         most = None if share is None else int(n_bytes * share)
         expired = len(self.kept) - len(live)

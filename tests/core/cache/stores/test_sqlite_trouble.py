@@ -7,6 +7,8 @@ import multiprocessing
 import resource
 import signal
 import sqlite3
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -132,6 +134,58 @@ def test_a_file_that_is_damaged_while_in_use_is_set_aside_and_the_new_one_knows_
     with pytest.raises(ConfigurationError, match="nothing was changed"):
         store.bind("other/2", 5)
     store.close()
+
+
+def damage(path):
+    size = path.stat().st_size
+    with path.open("r+b") as file:
+        file.seek(100)
+        file.write(b"\xff" * (size - 100))
+
+
+def test_of_many_who_open_a_damaged_file_one_sets_it_aside_and_all_use_the_new_one(path):
+    SQLiteCacheStore(path).close()
+    damage(path)
+    start = threading.Barrier(8)
+
+    def open_it(number):
+        start.wait(10)
+        store = SQLiteCacheStore(path)
+        store.bind(EMBEDDER, DIMENSION)
+        store.put(entry(f"q{number}", number=number), unit(number))
+        return store
+
+    with ThreadPoolExecutor(8) as pool:
+        stores = list(pool.map(open_it, range(8)))
+    assert len(list(path.parent.glob("cache.db.damaged-*[0-9]"))) == 1
+    assert all(store.size(NOW).entries == 8 for store in stores)
+    assert path.stat().st_mode & 0o777 == 0o600
+    for store in stores:
+        store.close()
+
+
+@pytest.mark.parametrize("deed", ["damaged", "deleted"])
+def test_whoever_has_the_file_open_goes_on_with_the_new_one(path, store, deed):
+    others = SQLiteCacheStore(path)
+    others.bind(EMBEDDER, DIMENSION)
+    store.put(entry("old"), unit(1))
+    assert others.search("p", unit(1), 3, NOW)
+    if deed == "damaged":
+        others.close()
+        store.close()
+        store, others = SQLiteCacheStore(path), SQLiteCacheStore(path)
+        damage(path)
+    else:
+        for found in path.parent.glob("cache.db*"):
+            found.unlink()
+    for each in (store, others):
+        with pytest.raises(StoreError, match=r"damaged|deleted or replaced"):
+            each.put(entry("lost", number=1), None)
+    store.bind(EMBEDDER, DIMENSION)
+    store.put(entry("new", number=2), unit(2))
+    assert others.search("p", unit(2), 3, NOW)[0].id == "id-2"
+    assert len(list(path.parent.glob("cache.db.damaged-*[0-9]"))) == (deed == "damaged")
+    others.close()
 
 
 # Rows that were tampered with
