@@ -58,6 +58,7 @@ class Gate:
         self._asking: set[str] = set()
         self._tools: dict[str, BaseTool] = {}
         self._lock = threading.RLock()
+        meter.when_read = self._rest
         self._listener = SpanListener(
             enter=self._enter,
             leave=self._leave,
@@ -76,19 +77,28 @@ class Gate:
     def open(self, guard: Guard) -> None:
         """Have a guard asked before every call from now on."""
         with self._lock:
-            if not self._guards:
+            if self._listener not in root_dispatcher.span_handlers:
                 root_dispatcher.add_span_handler(self._listener)
                 self._reader.is_open = True
             self._guards = (*self._guards, guard)
 
     def close(self, guard: Guard) -> None:
-        """Ask a guard no more; after the last one nothing is left on any model."""
+        """Ask a guard no more; after the last one nothing is left on any model.
+
+        A stream that was returned while the guard was open and asks when it is read is still admitted by it;
+        what stands on models stays until then.
+        """
         with self._lock:
             self._guards = tuple(item for item in self._guards if item is not guard)
-            if self._guards:
+        self._rest()
+
+    def _rest(self) -> None:
+        with self._lock:
+            if self._guards or self.meter.has_guarded_streams:
                 return
-            if self._listener in root_dispatcher.span_handlers:
-                root_dispatcher.span_handlers.remove(self._listener)
+            # A new list, since another thread may be walking the old one.
+            listeners = root_dispatcher.span_handlers
+            root_dispatcher.span_handlers = [item for item in listeners if item is not self._listener]
             for entry in list(self._models.values()):
                 model = entry()
                 if model is not None and isinstance(model.rate_limiter, GateLimiter):
@@ -100,15 +110,22 @@ class Gate:
 
     def find(self) -> tuple[Span, Sequence[Guard], dict[str, Any]] | None:
         """Return the call that is about to be made here and who has to admit it; None where nobody has."""
-        guards = self._guards
+        guards = self._guards_here()
         span = self.meter.find(active_span_id.get())
         if not guards or span is None or kind_of(span.model).is_wrapper:
             return None  # began before the guards, or passes the call on to a model that will be asked
         self._asking.difference_update(outer.id for outer in span.models_above)
         return span, guards, self._reader.arguments.pop(span.id, {})
 
+    def _guards_here(self) -> list[Guard]:
+        """Return the open guards, and those that were open when the query was made that is read here."""
+        return [sink.guard for sink in self.meter.installed_here if sink.guard is not None]
+
     def _enter(self, id_: str, parent_id: str | None, instance: object) -> None:
         if not isinstance(instance, BaseLLM):
+            return
+        if not self._guards and not self.meter.has_guarded_streams:
+            self._rest()  # the last stream was not read but collected
             return
         if not isinstance(instance.rate_limiter, GateLimiter):
             with self._lock:
@@ -132,7 +149,7 @@ class Gate:
             return  # the same call by another method of its class
         span = self.meter.find(id_)
         if span is not None:
-            for guard in self._guards:
+            for guard in self._guards_here():
                 guard.tool_call(span, instance, arguments)
 
     def _leave(self, id_: str, _: object) -> None:
@@ -142,7 +159,7 @@ class Gate:
             self._asking.discard(id_)
             span = self.meter.find(id_)
             if span is not None:
-                for guard in self._guards:
+                for guard in self._guards_here():
                     guard.miss(span)
 
     def _drop(self, id_: str, _: object) -> None:

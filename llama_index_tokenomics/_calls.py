@@ -29,6 +29,7 @@ class Sink:
         keep_content: Whether prompts and answers are kept.
         ledger: The ledger that an installed sink writes to.
         takes_hits: Whether answers from a cache are recorded.
+        guard: What has to admit each call; None where it is only watched.
     """
 
     tracker: CallTracker
@@ -37,6 +38,7 @@ class Sink:
     keep_content: bool = False
     ledger: Ledger | None = None
     takes_hits: bool = True
+    guard: Any = None
 
 
 @dataclass(slots=True, eq=False)

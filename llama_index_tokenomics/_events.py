@@ -6,6 +6,7 @@ import inspect
 from collections.abc import AsyncGenerator, Callable, Generator
 from typing import Any
 
+from llama_index.core.base.response.schema import AsyncStreamingResponse, StreamingResponse
 from llama_index.core.instrumentation.event_handlers import BaseEventHandler
 from llama_index.core.instrumentation.events import BaseEvent
 from llama_index.core.instrumentation.span import BaseSpan
@@ -13,6 +14,8 @@ from llama_index.core.instrumentation.span_handlers import BaseSpanHandler
 from pydantic import BaseModel, Field
 
 __all__ = ["EventListener", "SpanListener"]
+
+_STREAMS = (Generator, AsyncGenerator, StreamingResponse, AsyncStreamingResponse)
 
 
 # LlamaIndex's handlers are pydantic models. What they hold are fields, since private attributes are slow to
@@ -44,6 +47,7 @@ class SpanListener(BaseSpanHandler[BaseSpan]):
 
     enter: Callable[[str, str | None, object], None] = Field(exclude=True, repr=False)
     leave: Callable[[str, object], None] = Field(exclude=True, repr=False)
+    """Takes a stream that goes on after the end of its span, or a response that holds one; else None."""
     drop: Callable[[str, BaseException | None], None] = Field(exclude=True, repr=False)
     failed: Callable[[], None] = Field(exclude=True, repr=False)
     arguments: Callable[[str, str | None, object, inspect.BoundArguments], None] | None = Field(
@@ -94,7 +98,7 @@ class SpanListener(BaseSpanHandler[BaseSpan]):
     ) -> None:
         """Take the end of a span; a stream goes on after it."""
         try:
-            self.leave(id_, result if isinstance(result, (Generator, AsyncGenerator)) else None)
+            self.leave(id_, result if isinstance(result, _STREAMS) else None)
         except Exception:  # noqa: BLE001 - an observer may not break the call it watches
             self.failed()
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Mapping
-from dataclasses import replace
+import weakref
+from collections.abc import Callable, Mapping
+from contextvars import ContextVar, copy_context
+from dataclasses import dataclass, replace
 from typing import Any
 
 from llama_index.core.base.embeddings.base import BaseEmbedding
@@ -26,6 +28,7 @@ from llama_index_tokenomics._cache_event import CacheHitEvent
 from llama_index_tokenomics._calls import CallBook, OpenCall, Sink
 from llama_index_tokenomics._ends import read_end
 from llama_index_tokenomics._events import EventListener, SpanListener
+from llama_index_tokenomics._later import Lazy, Unread, read_in, reads_elsewhere
 from llama_index_tokenomics._models import (
     Kind,
     cache_lifetimes,
@@ -53,11 +56,17 @@ class Meter:
     """Turn what LlamaIndex tells into calls, and give them to whoever asked.
 
     Who asked is decided when a call begins, in the context of its caller: the open block there, and every
-    sink installed for the process. A stream may be read later, elsewhere.
+    sink installed for the process. A stream may be read later, elsewhere. Where an engine returns one that
+    asks no model before it is read, that is decided when the engine returns it.
+
+    Attributes:
+        when_read: Called when such a stream was read for which guards are kept.
     """
 
     def __init__(self) -> None:
         self._installed: tuple[Sink, ...] = ()
+        self._to_be_guarded: weakref.WeakSet[Unread] = weakref.WeakSet()
+        self.when_read: Callable[[], None] = lambda: None
         self._lock = threading.RLock()
         self._spans = SpanTree()
         self._calls = CallBook(read_end)
@@ -79,6 +88,19 @@ class Meter:
         self._span_listener = SpanListener(
             enter=self._enter, leave=self._leave, drop=self._drop, failed=self._failed
         )
+
+    @property
+    def installed_here(self) -> tuple[Sink, ...]:
+        """The sinks for the process, and those that were when the query was made that is read here."""
+        carried = _carried.get()
+        if carried is None:
+            return self._installed
+        return (*self._installed, *(sink for sink in carried.sinks if sink not in self._installed))
+
+    @property
+    def has_guarded_streams(self) -> bool:
+        """Whether a stream that was not read yet may still begin a call that has to be admitted."""
+        return bool(self._to_be_guarded)
 
     @property
     def open_entries(self) -> int:
@@ -114,17 +136,39 @@ class Meter:
     # Spans
 
     def _enter(self, id_: str, parent_id: str | None, instance: object) -> None:
-        if not (self._installed or current_scope()):
+        if not (self.installed_here or current_scope()):
             return
+        carried = _carried.get()
+        if carried is not None and carried.span.id == parent_id:
+            self._spans.keep(carried.span)  # it may have ended long ago
         span = self._spans.enter(id_, parent_id, instance)
         if can_report_usage(span) and any(sink.stream_usage for sink in self._sinks()):
             self._streams.prepare(span)
 
     def _leave(self, id_: str, stream: object) -> None:
-        self._spans.leave(id_)
+        span = self._spans.leave(id_)
         self._streams.release(id_)
-        if stream is not None:
+        if isinstance(stream, Lazy):
+            self._carry(span, stream)
+        elif stream is not None:
             self._calls.attach(id_, stream)
+
+    def _carry(self, span: Span | None, response: Lazy) -> None:
+        """Have those who ask now be asked when a response is read."""
+        if span is None or reads_elsewhere(response):
+            return
+        sinks = self.installed_here
+        unread = Unread(self._was_read)
+        if any(sink.guard is not None for sink in sinks):
+            self._to_be_guarded.add(unread)
+        context = copy_context()
+        context.run(_carried.set, _Carried(sinks, span))
+        read_in(context, response, unread)
+
+    def _was_read(self, unread: Unread) -> None:
+        if unread in self._to_be_guarded:
+            self._to_be_guarded.discard(unread)
+            self.when_read()
 
     def _drop(self, id_: str, error: BaseException | None) -> None:
         self._spans.leave(id_)
@@ -159,7 +203,7 @@ class Meter:
         model_dict: Mapping[str, Any],
         arguments: Mapping[str, Any],
     ) -> None:
-        if event.span_id is None or not (self._installed or current_scope()):
+        if event.span_id is None or not (self.installed_here or current_scope()):
             return
         span = self._spans.find(event.span_id)
         model = span.model if span is not None else None
@@ -227,17 +271,17 @@ class Meter:
     # Who asked
 
     def _sinks(self, kind: Kind = _ANYTHING) -> tuple[Sink, ...]:
-        scope = current_scope()
+        scope, installed = current_scope(), self.installed_here
         if scope is None:
-            return self._installed
+            return installed
         if kind.is_langchain and is_metered("langchain"):
             # The block hears of this call from LangChain, and so do the ledgers that it writes to.
             ledgers = _ledgers_of(scope)
-            return tuple(sink for sink in self._installed if sink.ledger not in ledgers)
-        return (scope.listener("llama_index", sink_of), *self._installed)
+            return tuple(sink for sink in installed if sink.ledger not in ledgers)
+        return (scope.listener("llama_index", sink_of), *installed)
 
     def _embedding_sinks(self) -> list[Sink]:
-        sinks = [sink for sink in self._installed if sink.embeddings]
+        sinks = [sink for sink in self.installed_here if sink.embeddings]
         scope = current_scope()
         while scope is not None:
             sink = scope.listener("llama_index", sink_of)
@@ -252,6 +296,17 @@ class Meter:
             sink.tracker.count_failure()
         if not sinks:
             _log.exception("an event of LlamaIndex could not be read; the call itself is not affected")
+
+
+@dataclass(frozen=True, slots=True)
+class _Carried:
+    """Who was listening to a query that is read here, and its span."""
+
+    sinks: tuple[Sink, ...]
+    span: Span
+
+
+_carried: ContextVar[_Carried | None] = ContextVar("tokenomics_llama_index_carried", default=None)
 
 
 def sink_of(scope: CostScope) -> Sink:

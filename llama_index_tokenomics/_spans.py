@@ -84,6 +84,12 @@ class SpanTree:
             _trim(self._left, self._most_left)
         return span
 
+    def keep(self, span: Span) -> None:
+        """Remember a span that has ended for a while longer."""
+        if span.id not in self._open:
+            self._left[span.id] = span
+            _trim(self._left, self._most_left)
+
 
 def _trim(spans: OrderedDict[str, Span], most: int) -> None:
     while len(spans) > most:

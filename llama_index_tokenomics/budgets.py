@@ -99,7 +99,7 @@ class BudgetGuard:
         self._stops = Stops()
         self._watch = None if loop_guard is None else LoopWatch(loop_guard, self._stops)
         self._tracker = SettlingTracker(budgets, prices=prices, watch=self._watch)
-        self._sink = Sink(self._tracker, stream_usage=stream_usage, takes_hits=False)
+        self._sink = Sink(self._tracker, stream_usage=stream_usage, takes_hits=False, guard=self)
         self._is_installed = False
 
     # What happened
