@@ -19,13 +19,13 @@ from tokenomics_core.cache import Answer
 from tokenomics_core.types import Usage
 from tokenomics_core.usage import usage_from_langchain
 
-__all__ = ["Stored", "answer_of", "read_answer", "write_arguments"]
+__all__ = ["DONE", "Stored", "answer_of", "finish_reason_of", "read_answer", "write_arguments"]
 
 _VERSION = 1
 _OF_THE_FIRST_CALL = frozenset(
     {MARK, "token_usage", "usage", "usage_metadata", "service_tier", "request_id", "headers", "id"}
 )
-_DONE = frozenset(
+DONE = frozenset(
     {"stop", "end_turn", "stop_sequence", "tool_calls", "tool_use", "function_call", "completed"}
 )
 
@@ -71,7 +71,7 @@ def answer_of(
         usage=_usage_of(generations[0]),
         model=model,
         tenant=tenant,
-        finish_reason=_finish_reason(generations),
+        finish_reason=finish_reason_of(generations),
         has_tool_calls=any(_calls_tools(message) for message in messages),
     )
 
@@ -165,10 +165,10 @@ def _calls_tools(message: BaseMessage) -> bool:
     )
 
 
-def _finish_reason(generations: Iterable[Generation]) -> str | None:
+def finish_reason_of(generations: Iterable[Generation]) -> str | None:
     """Return why the model stopped; of several answers, of the one that is least complete."""
     reasons = [_reason(generation) for generation in generations]
-    return next((reason for reason in reasons if reason and reason not in _DONE), reasons[0])
+    return next((reason for reason in reasons if reason and reason not in DONE), (*reasons, None)[0])
 
 
 def _reason(generation: Generation) -> str | None:

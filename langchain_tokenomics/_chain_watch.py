@@ -10,13 +10,12 @@ from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.documents import Document
 from langchain_core.outputs import LLMResult
 
+from langchain_tokenomics._cache_codec import DONE, finish_reason_of
 from langchain_tokenomics._messages import call_end
 from tokenomics_core.observability import CallEnd
 from tokenomics_core.types import Usage
 
 __all__ = ["ChainWatch"]
-
-_TRUNCATED = frozenset({"length", "max_tokens", "MAX_TOKENS"})
 
 
 class ChainWatch(BaseCallbackHandler):
@@ -28,19 +27,14 @@ class ChainWatch(BaseCallbackHandler):
         self._lock = threading.Lock()
         self._ends: list[CallEnd] = []
         self._sources: dict[str, None] = {}
-        self._is_truncated = False
+        self._reasons: list[str | None] = []
 
     def on_llm_end(self, response: LLMResult, **kwargs: Any) -> None:
         """Note a model's answer."""
-        reasons = {
-            (generation.generation_info or {}).get("finish_reason")
-            or getattr(getattr(generation, "message", None), "response_metadata", {}).get("stop_reason")
-            for generations in response.generations
-            for generation in generations
-        }
+        given = [generation for generations in response.generations for generation in generations]
         with self._lock:
             self._ends.append(call_end(response))
-            self._is_truncated |= bool(reasons & _TRUNCATED)
+            self._reasons.append(finish_reason_of(given))
 
     def on_retriever_end(self, documents: Sequence[Document], **kwargs: Any) -> None:
         """Note what was retrieved."""
@@ -58,8 +52,9 @@ class ChainWatch(BaseCallbackHandler):
 
     @property
     def finish_reason(self) -> str | None:
-        """`length` where any answer was cut off."""
-        return "length" if self._is_truncated else None
+        """Why a model stopped that did not end by itself: cut off, filtered, refused; None where all did."""
+        with self._lock:
+            return next((reason for reason in self._reasons if reason and reason not in DONE), None)
 
     @property
     def spent(self) -> tuple[str | None, Usage | None]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from langchain_core.callbacks import (
     AsyncCallbackManagerForChainRun,
@@ -22,10 +22,14 @@ from langchain_tokenomics._chain_watch import ChainWatch
 from tokenomics_core.cache import Answer, Hit, ResponseCache, partition_of
 from tokenomics_core.errors import ConfigurationError
 
+if TYPE_CHECKING:
+    from tokenomics_core.cache._turn import Turn
+
 __all__ = ["CachedChain"]
 
 _In = TypeVar("_In")
 _Out = TypeVar("_Out")
+_Place = tuple[str, str, str | None]
 _log = logging.getLogger("tokenomics")
 
 
@@ -128,8 +132,7 @@ class CachedChain(Runnable[_In, _Out]):
                 return found[0]  # type: ignore[no-any-return]  # what the chain returned
             watch = ChainWatch()
             output = self.chain.invoke(input, _watched(config, watch), **kwargs)
-            if (answer := self._answer(output, watch, place[2])) is not None:
-                turn.finish(answer)
+            self._keep(turn, place, self._answer(output, watch, place[2]))
             return output
 
     async def _ainvoke(
@@ -148,8 +151,7 @@ class CachedChain(Runnable[_In, _Out]):
                 return found[0]  # type: ignore[no-any-return]  # what the chain returned
             watch = ChainWatch()
             output = await self.chain.ainvoke(input, _watched(config, watch), **kwargs)
-            if (answer := self._answer(output, watch, place[2])) is not None:
-                await turn.afinish(answer)
+            await self._akeep(turn, place, self._answer(output, watch, place[2]))
             return output
 
     def _stream(
@@ -173,8 +175,7 @@ class CachedChain(Runnable[_In, _Out]):
             for piece in self.chain.stream(input_, _watched(config, watch), **kwargs):
                 pieces.append(piece)
                 yield piece
-            if (answer := self._answer(_joined(pieces), watch, place[2])) is not None:
-                turn.finish(answer)
+            self._keep(turn, place, self._answer(_joined(pieces), watch, place[2]))
 
     async def _astream(
         self,
@@ -198,10 +199,25 @@ class CachedChain(Runnable[_In, _Out]):
             async for piece in self.chain.astream(input_, _watched(config, watch), **kwargs):
                 pieces.append(piece)
                 yield piece
-            if (answer := self._answer(_joined(pieces), watch, place[2])) is not None:
-                await turn.afinish(answer)
+            await self._akeep(turn, place, self._answer(_joined(pieces), watch, place[2]))
 
-    def _place(self, given: _In) -> tuple[str, str, str | None] | None:
+    def _keep(self, turn: Turn, place: _Place, answer: Answer | None) -> None:
+        if answer is None:
+            return
+        if turn.hit is None:
+            turn.finish(answer)
+        else:  # it is past its time or cannot be read, and this run's answer takes its place
+            self.cache.put(*place[:2], answer, lookup=turn.lookup)
+
+    async def _akeep(self, turn: Turn, place: _Place, answer: Answer | None) -> None:
+        if answer is None:
+            return
+        if turn.hit is None:
+            await turn.afinish(answer)
+        else:
+            await self.cache.aput(*place[:2], answer, lookup=turn.lookup)
+
+    def _place(self, given: _In) -> _Place | None:
         """Return partition, question and tenant; None where the input cannot be read."""
         tenant = self._tenant()
         try:
@@ -222,7 +238,7 @@ class CachedChain(Runnable[_In, _Out]):
         elif callable(self._question):
             question = self._question(given)
             rest = (
-                {key: item for key, item in given.items() if item != question}
+                {key: None if item == question else [item] for key, item in given.items()}
                 if isinstance(given, Mapping)
                 else None
             )
@@ -262,6 +278,9 @@ def _watched(config: RunnableConfig, watch: ChainWatch) -> RunnableConfig:
 
 
 def _found(hit: Hit) -> tuple[Any] | None:
+    """Return what was kept; None where it cannot be read, or this caller is the one to fetch it anew."""
+    if hit.refresh:
+        return None
     try:
         return (read_output(hit.payload),)
     except NotPlainError as error:

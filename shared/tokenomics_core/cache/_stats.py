@@ -121,6 +121,8 @@ class Counts:
             self._numbers["stale"] += hit.stale
             self._age_s += hit.age_s
             self._max_age_s = max(self._max_age_s, hit.age_s)
+            if hit.refresh:  # the call is made all the same
+                return
             if usage is not None:
                 self._numbers["input"] += usage.input_tokens or 0
                 self._numbers["output"] += usage.output_tokens or 0

@@ -217,6 +217,47 @@ def test_a_cut_off_answer_is_not_kept(world):
     assert chain.invoke({"question": QUESTION}) == "Press it."
 
 
+def test_an_answer_that_a_filter_stopped_is_not_kept(world):
+    world.says("Press", input_tokens=100, output_tokens=10, finish_reason="content_filter")
+    world.says("Press it.", input_tokens=100, output_tokens=10)
+    chain = rag(world)
+    assert [chain.invoke({"question": QUESTION}) for _ in range(2)] == ["Press", "Press it."]
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+@pytest.mark.parametrize("is_streamed", [False, True])
+async def test_what_is_past_its_time_is_fetched_anew_by_one_and_taken_by_the_others(is_async, is_streamed):
+    now = [1_000.0]
+    cache = ResponseCache(ttl_s=10, stale_s=100, clock=lambda: now[0])
+    ran = []
+    chain = CachedChain(
+        RunnableLambda(lambda _: ran.append(1) or f"answer {len(ran)}"), cache, name="x", question=None
+    )
+
+    async def ask():
+        if is_streamed:
+            pieces = [each async for each in chain.astream(QUESTION)] if is_async else chain.stream(QUESTION)
+            return "".join(pieces)
+        return await chain.ainvoke(QUESTION) if is_async else chain.invoke(QUESTION)
+
+    assert [await ask(), await ask()] == ["answer 1", "answer 1"]
+    now[0] += 20
+    assert [await ask(), await ask()] == ["answer 2", "answer 2"]
+    assert cache.stats().hits_stale == 1
+
+
+def test_other_inputs_that_are_like_the_question_count_too():
+    ran = []
+    chain = CachedChain(
+        RunnableLambda(lambda given: ran.append(given) or sorted(given)),
+        name="x",
+        question=lambda given: given["q"],
+    )
+    assert chain.invoke({"q": QUESTION, "title": QUESTION}) == ["q", "title"]
+    assert chain.invoke({"q": QUESTION, "footer": QUESTION}) == ["footer", "q"]
+    assert len(ran) == 2
+
+
 def test_a_failing_chain_tells_its_caller_and_the_next_one_runs_it():
     outcomes = [ValueError("down"), "up"]
 

@@ -15,7 +15,7 @@ from tests.core.cache.facade.fakes import DictStore, NearPolicy, WordEmbedder
 from tokenomics_core.cache import ResponseCache, StoreSize
 from tokenomics_core.cache._life import Lifetimes, Room, Uses
 from tokenomics_core.errors import ConfigurationError, StoreError
-from tokenomics_core.types import attribution, current_attribution
+from tokenomics_core.types import Usage, attribution, current_attribution
 
 Q, NEAR, OTHER = (
     "How do I reset my password?",
@@ -404,3 +404,16 @@ async def test_warming_up_lets_others_have_the_event_loop(made):
     counting.cancel()
     assert warmed.stored == 200
     assert turns >= 5
+
+
+def test_a_renewal_avoids_nothing_for_the_call_is_made(made):
+    parts = made(ttl_s=10, stale_s=100)
+    usage = Usage(input_tokens=100, output_tokens=10)
+    parts.cache.put("p", Q, "old", usage=usage)
+    parts.cache.get("p", Q)
+    assert parts.cache.stats().avoided_input_tokens == 100
+    parts.clock.forward(11)
+    assert parts.cache.get("p", Q).refresh
+    assert parts.cache.stats().avoided_input_tokens == 100
+    assert not parts.cache.get("p", Q).refresh
+    assert parts.cache.stats().avoided_input_tokens == 200
