@@ -249,7 +249,11 @@ class Gate(CallTracker):
         self._seen.discard(key)
 
     def _settle_hold(self, hold: _Hold, usd: Decimal | None, tokens: int | None, calls: int) -> None:
-        booked: Settlement = self.budgets.settle(hold.reservation, usd, tokens, calls=calls)
+        try:
+            booked: Settlement = self.budgets.settle(hold.reservation, usd, tokens, calls=calls)
+        except ConfigurationError:  # the amount is none; the call was made all the same
+            self.count_failure()
+            booked = self.budgets.settle(hold.reservation, calls=calls)
         if hold.cover is not None:
             hold.cover.add(booked.usd, booked.tokens, calls)
 

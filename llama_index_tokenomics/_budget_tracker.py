@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from decimal import Decimal
 from functools import partial
 from typing import Any
 
@@ -39,6 +41,7 @@ class SettlingTracker(CallTracker):
         self._works_at_once = isinstance(budgets.store, MemoryBudgetStore)
         self._worker: ThreadPoolExecutor | None = None
         self._pending: set[Future[None]] = set()
+        self._owed: deque[Reservation] = deque()
 
     def finish(self, key: str, end: CallEnd, *, fallback: CallStart | None = None) -> None:
         """Settle a call that has ended; where its record could not be made, at its worst case."""
@@ -57,12 +60,16 @@ class SettlingTracker(CallTracker):
         self._let_go(key, is_paid=False)
 
     def flush(self) -> None:
-        """Wait for what the worker has still to write."""
+        """Wait for what the worker has still to write, and try again what could not be written."""
+        if self._owed:
+            self._do(self._book_owed)
         if self._pending:
             wait(list(self._pending))
 
     async def aflush(self) -> None:
-        """Wait for the same without blocking the event loop."""
+        """Do the same without blocking the event loop."""
+        if self._owed:
+            self._do(self._book_owed)
         if self._pending:
             await asyncio.gather(*(asyncio.wrap_future(item) for item in list(self._pending)))
 
@@ -79,17 +86,42 @@ class SettlingTracker(CallTracker):
         if reservation is None:
             self.miss(record.model)
             return
+        self._do(partial(self._book, reservation, record.cost_usd, record.usage.total_tokens))
         if self._watch is not None:
             self._watch.paid(record)
-        settle = partial(self._budgets.settle, reservation, record.cost_usd, record.usage.total_tokens)
-        self._do(settle)
+
+    def _book(self, reservation: Reservation, usd: Decimal | None = None, tokens: int | None = None) -> None:
+        """Settle by what a call took; where that cannot be booked, by its worst case, now or later."""
+        try:
+            self._budgets.settle(reservation, usd, tokens)
+        except BaseException as error:
+            self._owed.append(reservation)
+            if not isinstance(error, Exception):
+                raise
+            self.count_failure()
+            self._book_owed()
+
+    def _book_owed(self) -> None:
+        """Settle at their worst case what could not be settled before."""
+        while True:
+            try:
+                reservation = self._owed.popleft()
+            except IndexError:
+                return
+            try:
+                self._budgets.settle(reservation)
+            except BaseException as error:
+                self._owed.appendleft(reservation)
+                if not isinstance(error, Exception):
+                    raise
+                return  # counted when it failed first; it is tried again
 
     def _let_go(self, key: str, *, is_paid: bool) -> None:
         if self._watch is not None:
             self._watch.forget(key)
         reservation = self.holds.pop(key, None)
         if reservation is not None:
-            self._do(partial(self._budgets.settle if is_paid else self._budgets.release, reservation))
+            self._do(partial(self._book if is_paid else self._budgets.release, reservation))
 
     def _do(self, step: Callable[[], Any]) -> None:
         if self._works_at_once or not in_event_loop():

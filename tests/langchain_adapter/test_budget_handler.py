@@ -36,6 +36,7 @@ from tokenomics_core import ConfigurationError, UnknownModelError
 from tokenomics_core.budgets import Budgets, Limit, SQLiteBudgetStore
 from tokenomics_core.pricing import PriceBook
 from tokenomics_core.tokens import count_tokens
+from tokenomics_core.types import Cost
 
 # Where a handler refuses in an event loop, LangChain drops the coroutines of the handlers behind it.
 pytestmark = pytest.mark.filterwarnings("ignore:coroutine 'ahandle_event' was never awaited:RuntimeWarning")
@@ -533,3 +534,20 @@ async def test_nothing_is_remembered_of_calls_that_have_ended(world, store):
     gate = config["callbacks"][0]._gate
     assert (gate._holds, gate._seen, gate._open) == ({}, set(), {})
     assert budgets.status("all").spent_calls == 7
+
+
+class Rebate:
+    """Prices that owe the caller money, which is a mistake."""
+
+    def cost(self, usage, model, provider=None, at=None):
+        return Cost(total_usd=Decimal(-1), source="a typing error")
+
+
+def test_a_cost_that_is_no_amount_books_the_worst_case(w):
+    w.says(**PLAIN)
+    budgets = Budgets([Limit("all", usd="10")])
+    handler = BudgetCallbackHandler(budgets, prices=Rebate())
+    w.openai(max_tokens=50).invoke("hi", config={"callbacks": [handler]})
+    (line,) = budgets.status("all").lines
+    assert (line.held, line.unconfirmed) == (0, 0)
+    assert line.spent == usd("gpt-4o", input=8, output=50)

@@ -26,7 +26,7 @@ from tests.prices_by_hand import usd
 from tokenomics_core.budgets import Budgets, Limit, MemoryBudgetStore, SQLiteBudgetStore
 from tokenomics_core.errors import BudgetExceededError, TokenomicsError
 from tokenomics_core.ledger import MemoryLedger
-from tokenomics_core.types import in_context
+from tokenomics_core.types import Cost, in_context
 
 HI = [ChatMessage(role="user", content="hi")]
 USED = {"input_tokens": 1_000, "output_tokens": 77}
@@ -522,3 +522,65 @@ def test_a_call_that_cannot_be_read_is_not_sent(budgets, guard):
         llm.complete("hi")
     assert llm.calls == 0
     assert held(budgets) == [0, 0]
+
+
+class Rebate:
+    """Prices that owe the caller money, which is a mistake."""
+
+    def cost(self, usage, model, provider=None, at=None):
+        return Cost(total_usd=Decimal(-1), source="a typing error")
+
+
+class Unwritable:
+    """A store whose settlements fail as long as it is told so, in a way that no store should."""
+
+    failing = 0
+
+    def settle(self, hold, spent):
+        if self.failing:
+            self.failing -= 1
+            raise RuntimeError("this store has a defect")
+        return super().settle(hold, spent)
+
+
+class UnwritableMemory(Unwritable, MemoryBudgetStore):
+    pass
+
+
+class UnwritableFile(Unwritable, SQLiteBudgetStore):
+    pass
+
+
+def test_a_cost_that_is_no_amount_books_the_worst_case(world):
+    world.says(**USED)
+    budgets = Budgets([Limit("user", usd="10")])
+    with BudgetGuard(budgets, prices=Rebate()) as guard, attribution(user="ada"):
+        world.like(max_tokens=100).chat(HI)
+    assert ada(budgets).held == 0
+    assert ada(budgets).spent == usd("gpt-4o", input=8, output=100)
+    assert guard.failures == 1
+
+
+@pytest.mark.parametrize("kind", [UnwritableMemory, UnwritableFile])
+@pytest.mark.parametrize("times", [1, 4])
+async def test_what_a_defective_store_did_not_take_is_booked_when_it_does(world, tmp_path, kind, times):
+    for _ in range(2):
+        world.says(**USED)
+    store = UnwritableFile(tmp_path / "budget.db") if kind is UnwritableFile else UnwritableMemory()
+    budgets = Budgets([Limit("user", usd="10")], store)
+    llm = world.like(max_tokens=100)
+    async with BudgetGuard(budgets) as guard:
+        with attribution(user="ada"):
+            store.failing = times
+            await llm.achat(HI)
+            await guard.aflush()
+            store.failing = 0
+            await llm.achat(HI)
+        await guard.aflush()
+        assert ada(budgets).held == 0
+        assert ada(budgets).spent == usd("gpt-4o", input=8, output=100) + usd(
+            "gpt-4o", input=1_000, output=77
+        )
+        assert guard.failures == 1
+    if kind is UnwritableFile:
+        store.close()
