@@ -13,6 +13,7 @@ from langchain_tokenomics._messages import attribution_of
 from langchain_tokenomics._runs import RunTree
 from langchain_tokenomics.callbacks import ModelCallHandler
 from tokenomics_core.budgets import Budgets, MemoryBudgetStore, Reservation
+from tokenomics_core.budgets._offer import take_offer
 from tokenomics_core.errors import ConfigurationError
 from tokenomics_core.observability import CallStart
 from tokenomics_core.protocols import Pricer
@@ -108,7 +109,7 @@ class BudgetCallbackHandler(ModelCallHandler):
             call,
             lambda: read_shape(call, params, unbounded_tokens=self._unbounded_tokens),
             cover=cover,
-            reserved=_reserved_for(call, params, cover),
+            reserved=_reserved_for(call, params, cover) or take_offer(self.budgets),
             batch=params if kwargs.get("batch_size", 1) > 1 else None,
         )
 

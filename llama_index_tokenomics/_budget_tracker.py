@@ -13,6 +13,7 @@ from typing import Any
 
 from llama_index_tokenomics._budget_loops import LoopWatch
 from tokenomics_core.budgets import Budgets, MemoryBudgetStore, Reservation
+from tokenomics_core.budgets._offer import Offer
 from tokenomics_core.observability import CallEnd, CallStart, CallTracker, in_event_loop
 from tokenomics_core.protocols import Pricer
 from tokenomics_core.types import SpendRecord
@@ -30,12 +31,14 @@ class SettlingTracker(CallTracker):
 
     Attributes:
         holds: What open calls hold, by the key of the call.
+        offers: What of it another framework may settle, likewise.
         unguarded_calls: How many calls ended that had not been asked for.
     """
 
     def __init__(self, budgets: Budgets, *, prices: Pricer, watch: LoopWatch | None = None) -> None:
         super().__init__(self._pay, prices=prices)
         self.holds: dict[str, Reservation] = {}
+        self.offers: dict[str, Offer] = {}
         self.unguarded_calls = 0
         self._budgets, self._watch = budgets, watch
         self._works_at_once = isinstance(budgets.store, MemoryBudgetStore)
@@ -82,7 +85,7 @@ class SettlingTracker(CallTracker):
             _log.warning("%s was called without asking the budget guard; its cost is not held back", name)
 
     def _pay(self, record: SpendRecord) -> None:
-        reservation = self.holds.pop(record.id, None)
+        reservation = self._taken_out(record.id)
         if reservation is None:
             self.miss(record.model)
             return
@@ -119,9 +122,14 @@ class SettlingTracker(CallTracker):
     def _let_go(self, key: str, *, is_paid: bool) -> None:
         if self._watch is not None:
             self._watch.forget(key)
-        reservation = self.holds.pop(key, None)
+        reservation = self._taken_out(key)
         if reservation is not None:
             self._do(partial(self._book if is_paid else self._budgets.release, reservation))
+
+    def _taken_out(self, key: str) -> Reservation | None:
+        if (offered := self.offers.pop(key, None)) is not None:
+            offered.close()
+        return self.holds.pop(key, None)
 
     def _do(self, step: Callable[[], Any]) -> None:
         if self._works_at_once or not in_event_loop():

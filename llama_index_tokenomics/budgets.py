@@ -17,8 +17,10 @@ from llama_index_tokenomics._budget_shape import OutputRule, Request, bound_name
 from llama_index_tokenomics._budget_stops import Stops
 from llama_index_tokenomics._budget_tracker import SettlingTracker
 from llama_index_tokenomics._calls import Sink
+from llama_index_tokenomics._models import kind_of
 from llama_index_tokenomics._spans import Span
 from tokenomics_core.budgets import Budgets, CallShape, LoopGuard, Reservation
+from tokenomics_core.budgets._offer import offer
 from tokenomics_core.errors import BudgetExceededError, ConfigurationError, TokenomicsError
 from tokenomics_core.pricing import PriceBook, default_price_book
 from tokenomics_core.protocols import Pricer
@@ -255,6 +257,9 @@ class BudgetGuard:
 
     def _hold(self, span: Span, request: Request, shape: CallShape, made: Reservation) -> None:
         self._tracker.holds[request.start.key] = made
+        if kind_of(request.model).is_langchain:
+            # A LangChain handler of the same budgets sees this call too, and knows better what it takes.
+            self._tracker.offers[request.start.key] = offer(self.budgets, made)
         if self._watch is not None:
             self._watch.hold(request.start.key, span)
         if not made.hold.accounts and not self._bounds_each_request:

@@ -543,11 +543,11 @@ class Rebate:
         return Cost(total_usd=Decimal(-1), source="a typing error")
 
 
-def test_a_cost_that_is_no_amount_books_the_worst_case(w):
-    w.says(**PLAIN)
+def test_a_cost_that_is_no_amount_books_the_worst_case(world):
+    world.says(**PLAIN)
     budgets = Budgets([Limit("all", usd="10")])
     handler = BudgetCallbackHandler(budgets, prices=Rebate())
-    w.openai(max_tokens=50).invoke("hi", config={"callbacks": [handler]})
+    world.openai(max_tokens=50).invoke("hi", config={"callbacks": [handler]})
     (line,) = budgets.status("all").lines
     assert (line.held, line.unconfirmed) == (0, 0)
     assert line.spent == usd("gpt-4o", input=8, output=50)

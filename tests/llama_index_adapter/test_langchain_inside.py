@@ -12,12 +12,16 @@ from llama_index.core import SummaryIndex
 from llama_index.core.base.llms.types import ChatMessage, LLMMetadata
 from llama_index.core.schema import TextNode
 from llama_index.llms.langchain import LangChainLLM
+from openai import BadRequestError
 
 import langchain_tokenomics
 import llama_index_tokenomics
-from examples.provider import ProviderAnswer, ProviderUsage
-from llama_index_tokenomics import install_cost_tracking
+from examples.provider import Fail, ProviderAnswer, ProviderUsage
+from langchain_tokenomics import BudgetCallbackHandler
+from llama_index_tokenomics import BudgetGuard, attribution, install_cost_tracking
 from tests.prices_by_hand import usd
+from tokenomics_core.budgets import Budgets, Limit, SQLiteBudgetStore
+from tokenomics_core.errors import BudgetExceededError
 from tokenomics_core.ledger import MemoryLedger
 
 HI = [ChatMessage(role="user", content="hi")]
@@ -143,3 +147,70 @@ def test_where_nobody_meters_langchain_the_block_holds_an_estimate(world):
     command = [sys.executable, "-c", code, world.provider.openai_url]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.stdout.strip().endswith("[('gpt-4o', True)]"), done.stderr
+
+
+def guarded(llm, budgets):
+    """Have the LangChain model inside ask the same budgets as the guard."""
+    llm.llm.callbacks = [BudgetCallbackHandler(budgets)]
+    return llm
+
+
+@pytest.mark.parametrize("kind", ["memory", "sqlite"])
+@pytest.mark.parametrize(("wrapper", "path"), PATHS)
+async def test_a_guard_and_a_handler_of_the_same_budgets_book_a_call_once(
+    world, tmp_path, wrapper, path, kind
+):
+    store = SQLiteBudgetStore(tmp_path / "budget.db") if kind == "sqlite" else None
+    budgets = Budgets([Limit("all", usd="1"), Limit("all", calls=5, window="day")], store)
+    llm = guarded(wrap(world, wrapper), budgets)
+    async with BudgetGuard(budgets) as guard:
+        done = path(llm)
+        if asyncio.iscoroutine(done):
+            await done
+        await guard.aflush()
+    status = budgets.status("all")
+    assert (status.held_usd, status.lines[1].spent, status.lines[1].held) == (0, 1, 0)
+    assert world.provider.count() == 1
+    if llm.llm.callbacks and isinstance(llm.llm.callbacks[0], BudgetCallbackHandler):
+        assert status.spent_usd == ONE_CALL
+    else:  # the wrapper's streams of texts put a handler of their own in place of those of the model
+        assert status.spent_usd > 0
+    if store is not None:
+        store.close()
+
+
+def test_the_last_call_of_a_limit_is_not_refused_for_its_own_sake(world):
+    budgets = Budgets([Limit("user", calls=1)])
+    llm = guarded(wrap(world, Text), budgets)
+    with BudgetGuard(budgets), attribution(user="ada"):
+        llm.complete("hi")
+        with pytest.raises(BudgetExceededError):
+            llm.complete("hi")
+    assert world.provider.count() == 1
+
+
+def test_calls_of_the_langchain_model_itself_are_booked_by_its_handler(world):
+    """What the guard held for an earlier call is no cover for one that begins after it."""
+    budgets = Budgets([Limit("all", usd="1")])
+    llm = guarded(wrap(world, Text), budgets)
+    with BudgetGuard(budgets):
+        llm.complete("hi")
+        llm.llm.invoke("hi")
+    assert budgets.status("all").spent_usd == 2 * ONE_CALL
+
+
+def test_other_budgets_of_the_handler_are_booked_by_themselves(world):
+    outer, inner = (Budgets([Limit("all", calls=5)]) for _ in range(2))
+    llm = guarded(wrap(world, Text), inner)
+    with BudgetGuard(outer):
+        llm.complete("hi")
+    assert outer.status("all").spent_calls == inner.status("all").spent_calls == 1
+
+
+def test_a_call_that_fails_is_booked_once_or_not_at_all(world):
+    budgets = Budgets([Limit("all", calls=5)])
+    llm = guarded(wrap(world, Text), budgets)
+    world.provider.inject(Fail(status=400))
+    with BudgetGuard(budgets), pytest.raises(BadRequestError):
+        llm.complete("hi")
+    assert (budgets.status("all").spent_calls, budgets.status("all").held_calls) == (0, 0)
