@@ -134,7 +134,7 @@ def forced(store: PostgresCacheStore, partition: str, form: str):
     """Ask one form of the store's statement, as the store asks it."""
 
     def work(question):
-        from tokenomics_core.cache._postgres_link import Ask
+        from tokenomics_core.postgres_link import Ask
 
         asked, length = HalfVector(question), len(question)
         if form == "graph":

@@ -11,20 +11,26 @@ import numpy as np
 
 from tokenomics_core.cache._codec import row_of, storable_entry
 from tokenomics_core.cache._entry import CacheEntry, Neighbour, Selector, StoreSize
-from tokenomics_core.cache._postgres_link import Ask, HalfVector, Link, UniqueViolation, Work, database_of
 from tokenomics_core.cache._postgres_queries import Queries, entry_of_row, row_for, selected
 from tokenomics_core.cache._postgres_schema import (
     MOST_DIMENSIONS,
     SETTINGS,
     bucket_of,
-    checked_schema,
     index_vectors,
     prepared,
 )
 from tokenomics_core.cache._protocols import LONGEST_LEASE_S, Eviction
 from tokenomics_core.cache._select import dies_at, living, size_of
 from tokenomics_core.cache._text import normalised, storable, storable_name
-from tokenomics_core.errors import ConfigurationError
+from tokenomics_core.errors import ConfigurationError, MissingExtraError
+from tokenomics_core.postgres_link import Ask, Link, UniqueViolation, Work, checked_schema, database_of
+
+try:
+    from pgvector import HalfVector
+    from pgvector.psycopg.halfvec import register_halfvec_info
+    from psycopg.types import TypeInfo
+except ImportError as error:  # pragma: no cover - needs an environment without the extra
+    raise MissingExtraError("pgvector", "postgres") from error
 
 if TYPE_CHECKING:
     from tokenomics_core.cache._protocols import Vector
@@ -107,6 +113,7 @@ class PostgresCacheStore:
             self._name,
             settings=SETTINGS.format(timeout_ms=max(1, round(timeout_s * 1000))),
             prepare=self._prepared,
+            greet=_know_vectors,
             max_connections=max_connections,
             timeout_s=timeout_s,
         )
@@ -396,6 +403,10 @@ class PostgresCacheStore:
 
 
 _NOT_KEPT: Final = "the answer was not kept"
+
+
+def _know_vectors(connection: Any, types: tuple[int, int]) -> None:  # sync or async
+    register_halfvec_info(connection, TypeInfo("halfvec", *types))
 
 
 def _bound(embedder: str, dimension: int) -> str:

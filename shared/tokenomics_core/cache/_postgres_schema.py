@@ -7,8 +7,8 @@ from collections.abc import Callable
 from hashlib import blake2b
 from typing import Final
 
-from tokenomics_core.cache._postgres_link import Ask, Work
 from tokenomics_core.errors import ConfigurationError, StoreError
+from tokenomics_core.postgres_link import Ask, Work
 
 __all__ = [
     "BUCKETS",
@@ -16,7 +16,6 @@ __all__ = [
     "MOST_DIMENSIONS",
     "SETTINGS",
     "bucket_of",
-    "checked_schema",
     "index_vectors",
     "prepared",
 ]
@@ -43,20 +42,6 @@ index whatever its values, so it is planned once."""
 
 _LOCK: Final = 0x746B6E63
 _OLDEST_PGVECTOR: Final = (0, 8)
-
-
-def checked_schema(schema: str) -> str:
-    """Return a name for a schema that needs no quotes.
-
-    Raises:
-        ConfigurationError: It is none.
-    """
-    if not re.fullmatch(r"[a-z_][a-z0-9_]{0,62}", schema):
-        raise ConfigurationError(
-            f"schema must be lower-case letters, digits and underscores, at most 63, not {schema!r}; "
-            "nothing was opened"
-        )
-    return schema
 
 
 def bucket_of(partition: str) -> int:
@@ -151,16 +136,17 @@ def _migrated(schema: str, name: str) -> Work[None]:
         )
     yield Ask("CREATE EXTENSION IF NOT EXISTS vector", None)
     _, _, vectors = yield from _vector_type(name)
-    present = yield Ask("SELECT to_regclass(%s) IS NOT NULL", (f"{schema}.meta",))
-    if not present.rows[0][0]:
-        others = yield Ask(
-            "SELECT relname FROM pg_class WHERE relnamespace = to_regnamespace(%s) "
-            "AND relkind IN ('r', 'p', 'v') LIMIT 1",
-            (schema,),
-        )
-        if others.rows:
+    # One question: between two of them, or from a memory of names, another process's tables could come up.
+    present = yield Ask(
+        "SELECT relname::text FROM pg_class WHERE relkind IN ('r', 'p', 'v') "
+        "AND relnamespace IN (SELECT oid FROM pg_namespace WHERE nspname = %s) ORDER BY relname",
+        (schema,),
+    )
+    names = [row[0] for row in present.rows]
+    if "meta" not in names:
+        if names:
             raise ConfigurationError(
-                f"{name}: the schema {schema!r} holds {others.rows[0][0]!r} and is no response cache; "
+                f"{name}: the schema {schema!r} holds {names[0]!r} and is no response cache; "
                 "nothing was changed"
             )
         yield Ask(f"CREATE SCHEMA IF NOT EXISTS {schema}", None)

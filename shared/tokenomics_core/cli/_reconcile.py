@@ -7,9 +7,9 @@ from datetime import date, datetime
 from typing import TextIO
 
 from tokenomics_core.cli._output import AddCommand, show, write_csv, write_json
-from tokenomics_core.cli._values import check_zone, existing_file, names, pair, pairs
+from tokenomics_core.cli._values import check_zone, existing_file, ledger_place, names, pair, pairs
 from tokenomics_core.economics import read_bill, reconcile
-from tokenomics_core.ledger import SQLiteLedger
+from tokenomics_core.ledger import open_ledger
 
 __all__ = ["add"]
 
@@ -21,7 +21,7 @@ def add(add_command: AddCommand) -> None:
         help="whether a provider's bill is what the ledger says",
         description="Compare a ledger with an export of costs, by day and model; exit code 1 if they differ.",
     )
-    parser.add_argument("ledger", type=existing_file, metavar="LEDGER.db")
+    parser.add_argument("ledger", type=ledger_place, metavar="LEDGER")
     parser.add_argument(
         "bill", type=existing_file, metavar="BILL", help="CSV or JSON, as the provider exports it"
     )
@@ -62,7 +62,7 @@ def _run(arguments: argparse.Namespace, out: TextIO, _now: datetime) -> int:
         columns=arguments.columns,
         timezone=arguments.timezone,
     )
-    with SQLiteLedger(arguments.ledger) as ledger:
+    with open_ledger(arguments.ledger) as ledger:
         result = reconcile(
             ledger,
             bill,

@@ -10,8 +10,8 @@ from decimal import Decimal
 from typing import Any, TextIO
 
 from tokenomics_core.cli._output import AddCommand, show, usd_text, write_csv, write_json
-from tokenomics_core.cli._values import check_zone, existing_file, instant, names, pair, when
-from tokenomics_core.ledger import SQLiteLedger
+from tokenomics_core.cli._values import check_zone, instant, ledger_place, names, pair, when
+from tokenomics_core.ledger import open_ledger
 from tokenomics_core.rendering import Cell, Column, Figure, Group, Notice, Row, Table
 from tokenomics_core.types import Totals
 
@@ -24,7 +24,7 @@ _AMOUNTS = ("cost_usd", "avoided_usd")
 def add(add_command: AddCommand) -> None:
     """Add the command to the parser."""
     parser = add_command("report", help="what calls cost, by anything and over time")
-    parser.add_argument("ledger", type=existing_file, metavar="LEDGER.db")
+    parser.add_argument("ledger", type=ledger_place, metavar="LEDGER")
     parser.add_argument(
         "--by",
         type=names,
@@ -67,7 +67,7 @@ def _run(arguments: argparse.Namespace, out: TextIO, now: datetime) -> int:
         "until": instant(arguments.until, now, arguments.timezone),
         **dict(arguments.where),
     }
-    with SQLiteLedger(arguments.ledger) as ledger:
+    with open_ledger(arguments.ledger) as ledger:
         groups = ledger.totals_by(by, bucket=arguments.bucket, timezone=arguments.timezone, **span)
         whole = ledger.totals(**span)
         models = ledger.totals_by("model", **span)

@@ -12,7 +12,19 @@ from pathlib import Path
 from tokenomics_core.errors import ConfigurationError
 from tokenomics_core.ledger import start_of_day, zone_named
 
-__all__ = ["When", "age", "check_zone", "count", "existing_file", "instant", "names", "pair", "pairs", "when"]
+__all__ = [
+    "When",
+    "age",
+    "check_zone",
+    "count",
+    "existing_file",
+    "instant",
+    "ledger_place",
+    "names",
+    "pair",
+    "pairs",
+    "when",
+]
 
 When = Callable[[datetime, str], datetime]
 """Turns the present time and the name of a zone into an instant."""
@@ -28,6 +40,11 @@ def existing_file(text: str) -> Path:
     if not path.is_file():
         raise argparse.ArgumentTypeError(f"there is no file {text!r}")
     return path
+
+
+def ledger_place(text: str) -> str:
+    """Return the address of a database, or the path of a file that is there."""
+    return text if text.startswith(("postgres://", "postgresql://")) else str(existing_file(text))
 
 
 def age(text: str) -> timedelta:

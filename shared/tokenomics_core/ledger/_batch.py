@@ -6,6 +6,8 @@ import logging
 import queue
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from itertools import count
 
 from tokenomics_core.errors import StoreError
 from tokenomics_core.ledger._rows import Row
@@ -37,6 +39,7 @@ class BatchWriter:
         self._wake: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._lock, self._closing = threading.RLock(), threading.Event()
+        self._starts = count()
         self._is_flushing = False
 
     @property
@@ -90,20 +93,27 @@ class BatchWriter:
         """Begin without rows and thread, as a forked child must."""
         self._pending, self._wake, self._thread = [], queue.SimpleQueue(), None
         self._lock, self._closing = threading.RLock(), threading.Event()
+        self._starts = count()
         self._is_flushing = False
 
     def _start(self) -> None:
-        with self._lock:
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="tokenomics-ledger", daemon=True)
-                self._thread.start()
+        # A lock would let the same thread's signal handler in once more, and then there were two threads.
+        if next(self._starts) == 0:
+            try:
+                thread = threading.Thread(target=self._run, name="tokenomics-ledger", daemon=True)
+                thread.start()
+            except BaseException:
+                self._starts = count()
+                raise
+            self._thread = thread
 
     def _run(self) -> None:
         while not self._closing.is_set():
             self._wake.get()
             self._closing.wait(self._every_s)
-            while not self._wake.empty():
-                self._wake.get()
+            with suppress(queue.Empty):
+                while True:
+                    self._wake.get_nowait()
             try:
                 self.flush()
             except StoreError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from datetime import timezone as fixed_offset
 from typing import Literal, get_args
@@ -73,6 +74,12 @@ class Calendar:
         if not self._start_us <= at_us < self._end_us:  # records mostly come in the order of time
             self._start_us, self._end_us = self._span(at_us)
         return self._start_us
+
+    def starts_in(self, first_us: int, end_us: int) -> Iterator[int]:
+        """Go through the starts of all buckets that share an instant with a span, the end not included."""
+        while first_us < end_us:
+            yield self.start_us(first_us)
+            first_us = self._end_us
 
     def label(self, start_us: int) -> datetime:
         """Return a bucket's start as local time of fixed offset, so that 02:00 and its repetition differ."""

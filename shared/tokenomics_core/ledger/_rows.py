@@ -17,6 +17,7 @@ from tokenomics_core.ledger._sums import to_totals
 from tokenomics_core.types import DIMENSIONS, Attribution, SpendRecord, Totals, Usage
 
 __all__ = [
+    "COLUMNS",
     "INSERT",
     "Row",
     "select_costs",
@@ -30,7 +31,7 @@ __all__ = [
 
 Row = tuple[Any, ...]
 
-_COLUMNS = (
+COLUMNS = (
     "id",
     "at_us",
     "model",
@@ -60,7 +61,7 @@ _HALF = 1_000_000
 """Amounts are summed in two parts, so that no sum of 64-bit numbers leaves 64 bits."""
 
 INSERT = (
-    f"INSERT INTO records ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))}) "  # noqa: S608 - constants only
+    f"INSERT INTO records ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))}) "  # noqa: S608 - constants only
     "ON CONFLICT (id) DO NOTHING"
 )
 
@@ -112,7 +113,7 @@ def to_row(entry: Entry) -> Row:
 
 def to_record(row: Row) -> SpendRecord:
     """Return the record that a row of `select_records` holds, leaving out its leading `seq`."""
-    values = dict(zip(_COLUMNS, row[1:], strict=True))
+    values = dict(zip(COLUMNS, row[1:], strict=True))
     who = {name: values.pop(name) for name in ("user", "feature", "project", "conversation", "run")}
     usage = {name: values.pop(name) for name in COUNTS} | _usage_rest(values.pop("usage_rest"))
     cost, avoided = values.pop("cost_pico"), values.pop("avoided_pico")
@@ -138,7 +139,7 @@ def select_records(
     if after is not None:
         conditions.append("(at_us, seq) > (?, ?)")
         parameters.extend(after)
-    sql = f"SELECT seq, {', '.join(_COLUMNS)} FROM records{_where(conditions)} ORDER BY at_us, seq LIMIT ?"  # noqa: S608 - no values in the text
+    sql = f"SELECT seq, {', '.join(COLUMNS)} FROM records{_where(conditions)} ORDER BY at_us, seq LIMIT ?"  # noqa: S608 - no values in the text
     return sql, (*parameters, limit)
 
 

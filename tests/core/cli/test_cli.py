@@ -256,7 +256,7 @@ def test_pruning_counts_back_from_now(run, path):
     ("arguments", "message"),
     [
         ([], "required: COMMAND"),
-        (["report"], "required: LEDGER.db"),
+        (["report"], "required: LEDGER"),
         (["report", "absent.db"], "there is no file 'absent.db'"),
         (["report", "LEDGER", "--since", "yesterday"], "'yesterday' is no date"),
         (["report", "LEDGER", "--timezone", "Mars"], "not 'Mars'"),

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.core.cache.stores.conftest import PostgresServer, postgres_package
 from tests.core.cache.stores.samples import DIMENSION, EMBEDDER, NOW, entry, unit
+from tests.core.conftest import PostgresServer, postgres_package
 from tokenomics_core import ConfigurationError, StoreError
 from tokenomics_core.cache import Selector
 

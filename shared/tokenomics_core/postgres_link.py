@@ -1,9 +1,10 @@
-"""How the cache reaches PostgreSQL: connections that are kept, for threads and for event loops."""
+"""A PostgreSQL database that threads, event loops and forked children reach over connections of their own."""
 
 from __future__ import annotations
 
 import asyncio
 import os
+import re
 import threading
 from collections.abc import Callable, Coroutine, Generator
 from typing import Any, Final, NamedTuple, TypeVar
@@ -14,16 +15,10 @@ from tokenomics_core.steps import drive, drive_async
 try:
     import psycopg
     from psycopg.conninfo import conninfo_to_dict
-    from psycopg.types import TypeInfo
 except ImportError as error:  # pragma: no cover - needs an environment without the extra
     raise MissingExtraError("psycopg", "postgres") from error
-try:
-    from pgvector import HalfVector
-    from pgvector.psycopg.halfvec import register_halfvec_info
-except ImportError as error:  # pragma: no cover - likewise
-    raise MissingExtraError("pgvector", "postgres") from error
 
-__all__ = ["Ask", "HalfVector", "Link", "Reply", "UniqueViolation", "Work", "database_of"]
+__all__ = ["Ask", "Link", "Reply", "UniqueViolation", "Work", "checked_schema", "database_of"]
 
 UniqueViolation = psycopg.errors.UniqueViolation
 
@@ -63,9 +58,10 @@ class Link:
         dsn: As libpq reads it.
         name: What the store is called in errors.
         settings: A script for every new connection.
-        prepare: Makes the tables and returns the number of the type `halfvec` and of its array.
+        prepare: Makes the tables and returns what `greet` is to know; asked for once.
         max_connections: For all threads together, and for each event loop.
         timeout_s: How long to wait for a connection, and for an answer.
+        greet: Tells every new connection what `prepare` returned.
     """
 
     def __init__(
@@ -74,14 +70,16 @@ class Link:
         name: str,
         *,
         settings: str,
-        prepare: Callable[[], Work[tuple[int, int]]],
+        prepare: Callable[[], Work[Any]],
         max_connections: int,
         timeout_s: float,
+        greet: Callable[[Any, Any], None] | None = None,
     ) -> None:
-        self._dsn, self._name, self._settings, self._prepare = dsn, name, settings, prepare
+        self._dsn, self._name, self._settings = dsn, name, settings
+        self._prepare, self._greet = prepare, greet
         self._max_connections, self._timeout_s = max_connections, timeout_s
         self._is_closed = False
-        self._types: tuple[int, int] | None = None
+        self._told: tuple[Any] | None = None
         self._loops: dict[asyncio.AbstractEventLoop, _LoopLink] = {}
         self._begin()
 
@@ -190,9 +188,10 @@ class Link:
         try:
             _ask(connection, Ask(self._settings, None))
             with self._preparing:
-                if self._types is None:
-                    self._types = drive(self._prepare(), lambda ask: _ask(connection, ask))
-            _know_types(connection, self._types)
+                if self._told is None:
+                    self._told = (drive(self._prepare(), lambda ask: _ask(connection, ask)),)
+            if self._greet is not None:
+                self._greet(connection, self._told[0])
         except BaseException:
             connection.close()
             raise
@@ -202,7 +201,7 @@ class Link:
         if connection is None:
             return
         if isinstance(error, psycopg.errors.UndefinedTable | psycopg.errors.UndefinedObject):
-            self._types = None  # somebody dropped the tables: the next connection makes them anew
+            self._told = None  # somebody dropped the tables: the next connection makes them anew
             connection.close()
             self._drop_idle()
         elif connection.broken or connection.closed or self._is_closed:
@@ -256,9 +255,11 @@ class Link:
         try:
             await _ask_async(connection, Ask(self._settings, None))
             async with loop.preparing:
-                if self._types is None:
-                    self._types = await drive_async(self._prepare(), lambda ask: _ask_async(connection, ask))
-            _know_types(connection, self._types)
+                if self._told is None:
+                    told = await drive_async(self._prepare(), lambda ask: _ask_async(connection, ask))
+                    self._told = (told,)
+            if self._greet is not None:
+                self._greet(connection, self._told[0])
         except BaseException:
             await connection.close()
             raise
@@ -271,7 +272,7 @@ class Link:
             return
         is_undefined = isinstance(error, psycopg.errors.UndefinedTable | psycopg.errors.UndefinedObject)
         if is_undefined:
-            self._types = None
+            self._told = None
         if is_undefined or connection.broken or connection.closed or self._is_closed:
             await connection.close()
             await loop.close()
@@ -329,8 +330,18 @@ def database_of(dsn: str) -> str:
     return f"{host}/{database}"
 
 
-def _know_types(connection: Any, types: tuple[int, int]) -> None:  # sync or async
-    register_halfvec_info(connection, TypeInfo("halfvec", *types))
+def checked_schema(schema: str) -> str:
+    """Return a name for a schema that needs no quotes.
+
+    Raises:
+        ConfigurationError: It is none.
+    """
+    if not re.fullmatch(r"[a-z_][a-z0-9_]{0,62}", schema):
+        raise ConfigurationError(
+            f"schema must be lower-case letters, digits and underscores, at most 63, not {schema!r}; "
+            "nothing was opened"
+        )
+    return schema
 
 
 def _ask(connection: psycopg.Connection[Any], ask: Ask) -> Reply:

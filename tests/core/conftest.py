@@ -31,7 +31,7 @@ class PostgresServer:
         self._server.stop()
 
     def new_schema(self) -> str:
-        return f"cache_{os.getpid()}_{next(self._numbers)}"
+        return f"tests_{os.getpid()}_{next(self._numbers)}"
 
 
 def postgres_package():
