@@ -1,5 +1,8 @@
 """The cheapest tier that is good enough: routes, cascades, and what they really save."""
 
+from tokenomics_core.routing._difficulty import DifficultyClassifier
+from tokenomics_core.routing._difficulty_fit import FitReport
+from tokenomics_core.routing._outcomes import OutcomeRecord
 from tokenomics_core.routing._protocols import (
     Acceptor,
     Answer,
@@ -21,6 +24,9 @@ __all__ = [
     "AsyncClassifier",
     "Candidate",
     "Classifier",
+    "DifficultyClassifier",
+    "FitReport",
+    "OutcomeRecord",
     "Policy",
     "PolicyState",
     "Route",
