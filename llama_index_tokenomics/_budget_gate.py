@@ -5,7 +5,8 @@ from __future__ import annotations
 import inspect
 import threading
 import weakref
-from collections.abc import Sequence
+from collections.abc import Sequence, Sized
+from functools import partial
 from typing import Any, Protocol
 
 from llama_index.core.base.llms.base import BaseLLM
@@ -17,6 +18,7 @@ from llama_index.core.settings import Settings
 from llama_index.core.tools import BaseTool
 from llama_index_instrumentation import root_dispatcher
 
+from llama_index_tokenomics._budget_asking import Asking
 from llama_index_tokenomics._events import SpanListener
 from llama_index_tokenomics._meter import Meter
 from llama_index_tokenomics._models import kind_of
@@ -55,7 +57,7 @@ class Gate:
         self._guards: tuple[Guard, ...] = ()
         self._models: dict[int, weakref.ref[BaseLLM]] = {}
         self._reader = _ArgumentReader()
-        self._asking: set[str] = set()
+        self._asking = Asking()
         self._tools: dict[str, BaseTool] = {}
         self._lock = threading.RLock()
         meter.when_read = self._rest
@@ -70,9 +72,9 @@ class Gate:
     @property
     def open_entries(self) -> int:
         """How much is remembered of models and of calls under way."""
-        return sum(
-            map(len, (self._models, self._asking, self._tools, self._reader.arguments, self._reader.managers))
-        )
+        reader = self._reader
+        kept: tuple[Sized, ...] = (self._models, self._asking, self._tools, reader.arguments, reader.managers)
+        return sum(map(len, kept))
 
     def open(self, guard: Guard) -> None:
         """Have a guard asked before every call from now on."""
@@ -114,7 +116,7 @@ class Gate:
         span = self.meter.find(active_span_id.get())
         if not guards or span is None or kind_of(span.model).is_wrapper:
             return None  # began before the guards, or passes the call on to a model that will be asked
-        self._asking.difference_update(outer.id for outer in span.models_above)
+        self._asking.asked(span)
         return span, guards, self._reader.arguments.pop(span.id, {})
 
     def _guards_here(self) -> list[Guard]:
@@ -137,7 +139,7 @@ class Gate:
                 self._models[key] = weakref.ref(instance, lambda _: self._models.pop(key, None))
         self._reader.attach(instance.callback_manager)
         if "structured_predict" in id_ and not getattr(type(instance), "passes_on", False):
-            self._asking.add(id_)
+            self._asking.began(id_, instance)
 
     def _tool_began(
         self, id_: str, parent_id: str | None, instance: object, arguments: inspect.BoundArguments
@@ -152,23 +154,25 @@ class Gate:
             for guard in self._guards_here():
                 guard.tool_call(span, instance, arguments)
 
-    def _leave(self, id_: str, _: object) -> None:
+    def _leave(self, id_: str, stream: object) -> None:
         self._tools.pop(id_, None)
         self._reader.arguments.pop(id_, None)
-        if id_ in self._asking:
-            self._asking.discard(id_)
-            span = self.meter.find(id_)
-            if span is not None:
-                for guard in self._guards_here():
-                    guard.miss(span)
+        if self._asking:
+            self._asking.ended(id_, stream, partial(_missed, self._guards_here(), self.meter.find(id_)))
 
     def _drop(self, id_: str, _: object) -> None:
         self._tools.pop(id_, None)
         self._reader.arguments.pop(id_, None)
-        self._asking.discard(id_)
+        self._asking.failed(id_)
 
     def _failed(self) -> None:
         """Have nothing to tell: a model that refuses a limiter shows in the guards' `unguarded_calls`."""
+
+
+def _missed(guards: Sequence[Guard], span: Span | None) -> None:
+    if span is not None:
+        for guard in guards:
+            guard.miss(span)
 
 
 class GateLimiter(BaseRateLimiter):

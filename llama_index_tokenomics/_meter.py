@@ -22,7 +22,8 @@ from llama_index.core.instrumentation.events.llm import (
     LLMCompletionInProgressEvent,
     LLMCompletionStartEvent,
 )
-from llama_index_instrumentation.dispatcher import Dispatcher
+from llama_index.core.instrumentation.span import active_span_id
+from llama_index_instrumentation.dispatcher import Dispatcher, active_instrument_tags
 
 from llama_index_tokenomics._cache_event import CacheHitEvent
 from llama_index_tokenomics._calls import CallBook, OpenCall, Sink
@@ -128,6 +129,10 @@ class Meter:
     def find(self, span_id: str | None) -> Span | None:
         """Return a span that is open, or ended a moment ago; None where it began unwatched."""
         return self._spans.find(span_id)
+
+    def attribution_here(self) -> Attribution:
+        """Return who a call that began here would be for."""
+        return _attribution(self._spans.find(active_span_id.get()), active_instrument_tags.get())
 
     def withdraw(self, span_id: str) -> None:
         """Forget a call that began and was stopped before it was sent."""

@@ -21,10 +21,11 @@ from llama_index_tokenomics._models import kind_of
 from llama_index_tokenomics._spans import Span
 from tokenomics_core.budgets import Budgets, CallShape, LoopGuard, Reservation
 from tokenomics_core.budgets._offer import offer
-from tokenomics_core.errors import BudgetExceededError, ConfigurationError, TokenomicsError
+from tokenomics_core.errors import BudgetExceededError, ConfigurationError, StoreError, TokenomicsError
 from tokenomics_core.pricing import PriceBook, default_price_book
 from tokenomics_core.protocols import Pricer
 from tokenomics_core.tokens import load_vocabulary
+from tokenomics_core.types import Attribution
 
 __all__ = ["BudgetGuard"]
 
@@ -136,6 +137,30 @@ class BudgetGuard:
     def clear(self) -> None:
         """Forget refusals and let stopped runs go on, as after a grant."""
         self._stops.clear()
+
+    # What is asked for
+
+    def downgrade_to(self, attribution: Attribution | None = None) -> str | None:
+        """Name the tier that a used-up limit with `action="downgrade:TIER"` asks for.
+
+        None where none does, and where the store cannot be used: the call itself then tells what that means.
+
+        Args:
+            attribution: Who the call is for; None asks for a call that began here, with what instrument tags
+                and the run around it say.
+        """
+        try:
+            return self.budgets.left(attribution or GATE.meter.attribution_here()).downgrade_to
+        except StoreError:
+            return None
+
+    async def adowngrade_to(self, attribution: Attribution | None = None) -> str | None:
+        """Do what `downgrade_to` does."""
+        try:
+            left = await self.budgets.aleft(attribution or GATE.meter.attribution_here())
+        except StoreError:
+            return None
+        return left.downgrade_to
 
     # Installation
 
