@@ -12,9 +12,10 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, Self, TypeVar
 
+from tokenomics_core.embedding._asked import check_texts, check_whole_number
 from tokenomics_core.embedding._embedder import Embedder
 from tokenomics_core.embedding._vector_file import VectorFile
-from tokenomics_core.errors import ConfigurationError, StoreError
+from tokenomics_core.errors import StoreError
 
 if TYPE_CHECKING:
     import os
@@ -54,8 +55,9 @@ class CachedEmbedder:
     """Puts a cache in front of an embedder, for queries that come again and documents ingested twice.
 
     It is an embedder with the identity of the one that it wraps. The texts of a call that are not known are
-    embedded in one call, each once. Vectors in the file take half precision. A file that cannot be used costs
-    nothing but its help: the failure is counted and logged once, and texts are embedded.
+    embedded in one call, each once. Vectors in the file take half precision. A file that cannot be used, be
+    it damaged or another program's, is left as it is and costs nothing but its help: the failure is counted
+    and logged once, and texts are embedded.
 
     Args:
         embedder: What embeds.
@@ -63,15 +65,14 @@ class CachedEmbedder:
         max_entries: Most vectors kept in memory, the longest unused leave first.
 
     Raises:
-        ConfigurationError: `max_entries` is no whole number of 1 or more, or the file belongs to another
-            program.
+        ConfigurationError: `max_entries` is no whole number of 1 or more; when it embeds, if it is not given
+            a list of texts.
     """
 
     def __init__(
         self, embedder: Embedder, path: str | os.PathLike[str] | None = None, *, max_entries: int = 50_000
     ) -> None:
-        if isinstance(max_entries, bool) or not isinstance(max_entries, int) or max_entries < 1:
-            raise ConfigurationError(f"max_entries must be a whole number of 1 or more, not {max_entries!r}")
+        check_whole_number("max_entries", max_entries)
         self._embedder, self._max_entries = embedder, max_entries
         self._file = None if path is None else VectorFile(Path(path))
         self._kept: OrderedDict[bytes, Vector] = OrderedDict()
@@ -106,6 +107,7 @@ class CachedEmbedder:
 
     def embed(self, texts: Sequence[str]) -> Vectors:
         """Return one vector of unit length per text, float32 of shape `(len(texts), dimension)`."""
+        texts = check_texts(texts)
         keys = [self._key(text) for text in texts]
         known = self._known(keys)
         missing = _missing(texts, keys, known)
@@ -117,6 +119,7 @@ class CachedEmbedder:
 
     async def aembed(self, texts: Sequence[str]) -> Vectors:
         """Return the same without blocking the event loop."""
+        texts = check_texts(texts)
         keys = [self._key(text) for text in texts]
         known = await self._away(self._known, keys)
         missing = _missing(texts, keys, known)

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from tokenomics_core.embedding._asked import check_texts, check_whole_number
 from tokenomics_core.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -48,9 +49,12 @@ class FunctionEmbedder:
     ) -> None:
         if not identity or not isinstance(identity, str):
             raise ConfigurationError(f"identity must be a name, not {identity!r}; nothing was embedded")
-        for name, value in (("dimension", dimension), ("max_tokens", max_tokens)):
-            if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
-                raise ConfigurationError(f"{name} must be a whole number of 1 or more, not {value!r}")
+        check_whole_number("dimension", dimension)
+        if max_tokens is not None:
+            check_whole_number("max_tokens", max_tokens)
+        for name, value in (("function", function), ("afunction", afunction), ("count", count)):
+            if not callable(value) and (name == "function" or value is not None):
+                raise ConfigurationError(f"{name} must be a function, not {value!r}; no embedder was made")
         self._function, self._afunction, self._count = function, afunction, count
         self._identity, self._dimension, self._max_tokens = identity, dimension, max_tokens
 
@@ -79,12 +83,12 @@ class FunctionEmbedder:
 
     def embed(self, texts: Sequence[str]) -> Vectors:
         """Return one vector of unit length per text, float32 of shape `(len(texts), dimension)`."""
-        asked = list(texts)
+        asked = check_texts(texts)
         return unit_rows(self._function(asked) if asked else [], len(asked), self._dimension, self._identity)
 
     async def aembed(self, texts: Sequence[str]) -> Vectors:
         """Return the same without blocking the event loop."""
-        asked = list(texts)
+        asked = check_texts(texts)
         if not asked:
             found: Any = []
         elif self._afunction is not None:
@@ -105,7 +109,7 @@ def unit_rows(found: Any, count: int, dimension: int, identity: str) -> Vectors:
     if not count:
         return np.empty((0, dimension), np.float32)
     try:
-        vectors = np.asarray(found, np.float32)
+        vectors = np.asarray(found, np.float64)
     except (TypeError, ValueError) as error:
         raise ConfigurationError(
             f"{identity!r} returned no vectors ({error}); nothing was embedded"
@@ -115,11 +119,16 @@ def unit_rows(found: Any, count: int, dimension: int, identity: str) -> Vectors:
             f"{identity!r} returned vectors of shape {vectors.shape}, not {(count, dimension)}; "
             "nothing was embedded"
         )
-    lengths = np.sqrt(np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64))
-    if not np.isfinite(lengths).all() or not lengths.all():
-        row = int(np.flatnonzero(~np.isfinite(lengths) | (lengths == 0))[0])
+    # By its largest number first: the square of a very large or small one is no number any more.
+    largest = np.abs(vectors).max(axis=1)
+    usable = np.isfinite(largest) & (largest > 0)
+    if not usable.all():
+        row = int(np.flatnonzero(~usable)[0])
         raise ConfigurationError(
-            f"{identity!r} returned a vector of length {lengths[row]} for text {row}; nothing was embedded"
+            f"{identity!r} returned a vector whose largest number is {largest[row]} for text {row}; "
+            "nothing was embedded"
         )
+    vectors = vectors / largest[:, None]
+    lengths = np.sqrt(np.einsum("ij,ij->i", vectors, vectors))
     scaled: Vectors = (vectors / lengths[:, None]).astype(np.float32)
     return scaled

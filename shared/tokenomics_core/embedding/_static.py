@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tokenomics_core.embedding._asked import check_texts, check_whole_number
 from tokenomics_core.embedding._weights import Weights, load_weights, shipped_weights
 from tokenomics_core.embedding._wordpiece import WordPieces
-from tokenomics_core.errors import ConfigurationError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -35,12 +35,12 @@ class StaticEmbedder:
         max_tokens: Up to how many tokens a text is taken to be one thing; a sum over more says little.
 
     Raises:
-        ConfigurationError: When the weights are first needed, if they are missing or damaged.
+        ConfigurationError: `max_tokens` is no whole number of 1 or more; when the weights are first needed,
+            if they are missing or damaged; when it embeds, if it is not given a list of texts.
     """
 
     def __init__(self, path: str | Path | None = None, *, max_tokens: int = 128) -> None:
-        if max_tokens < 1:
-            raise ConfigurationError(f"max_tokens must be at least 1, not {max_tokens!r}; nothing was loaded")
+        check_whole_number("max_tokens", max_tokens)
         self._path = None if path is None else Path(path)
         self._max_tokens = max_tokens
         self._lock = threading.Lock()
@@ -72,23 +72,21 @@ class StaticEmbedder:
         """Return one vector of unit length per text, float32 of shape `(len(texts), dimension)`."""
         import numpy as np  # noqa: PLC0415 - importing the package must not load numpy
 
-        if isinstance(texts, str):
-            raise ConfigurationError(
-                f"texts must be a list of texts, not {texts[:80]!r}; nothing was embedded"
-            )
+        asked = check_texts(texts)
         weights, pieces, unknown = self._load()
-        vectors = np.empty((len(texts), weights.table.shape[1]), np.float32)
-        for index, text in enumerate(texts):
+        vectors = np.empty((len(asked), weights.table.shape[1]), np.float32)
+        for index, text in enumerate(asked):
             vectors[index] = _sum(weights, pieces.rows(text) or [unknown])
         return vectors
 
     async def aembed(self, texts: Sequence[str]) -> Vectors:
         """Return the same; a few short texts take less than a switch to a thread would."""
-        if sum(map(len, texts)) <= 20_000:
-            return self.embed(texts)
+        asked = check_texts(texts)
+        if sum(map(len, asked)) <= 20_000:
+            return self.embed(asked)
         import asyncio  # noqa: PLC0415 - only long texts need it
 
-        return await asyncio.to_thread(self.embed, texts)
+        return await asyncio.to_thread(self.embed, asked)
 
     def _load(self) -> tuple[Weights, WordPieces, int]:
         loaded = self._loaded

@@ -31,18 +31,22 @@ class VectorFile:
     """
 
     def __init__(self, path: Path, *, busy_timeout_s: float = 5.0) -> None:
+        self._path = path.absolute()
         self._database = Database(
-            str(path.absolute()), _prepare, busy_timeout_s=busy_timeout_s, synchronous="normal"
+            str(self._path), _prepare, busy_timeout_s=busy_timeout_s, synchronous="normal"
         )
 
     def read(self, keys: Sequence[bytes], dimension: int) -> dict[bytes, Vector]:
-        """Return the vectors that are there."""
+        """Return the vectors that are there; nothing is created, and no writer is waited for."""
         import numpy as np  # noqa: PLC0415 - importing the package must not load numpy
 
-        with self._database.writing("nothing was read"):
-            pass  # creates the file where it is new
         found: dict[bytes, Vector] = {}
+        if not self._path.exists():
+            return found
         with self._database.reading() as connection:
+            if _is_blank(connection):
+                return found
+            _prepare(connection)  # a present file is only looked at
             for start in range(0, len(keys), _AT_ONCE):
                 some = list(keys[start : start + _AT_ONCE])
                 marks = ",".join("?" * len(some))
@@ -71,6 +75,13 @@ class VectorFile:
 
 def _create(connection: sqlite3.Connection) -> None:
     connection.execute("CREATE TABLE vectors (key BLOB PRIMARY KEY, vector BLOB NOT NULL) WITHOUT ROWID")
+
+
+def _is_blank(connection: sqlite3.Connection) -> bool:
+    """Whether another process has made the file and no table in it yet."""
+    if connection.execute("PRAGMA application_id").fetchone() != (0,):
+        return False
+    return connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone() is None
 
 
 def _prepare(connection: sqlite3.Connection) -> None:

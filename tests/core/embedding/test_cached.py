@@ -224,8 +224,8 @@ class TestFunctions:
         ("returned", "message"),
         [
             ([[1.0, 2.0, 3.0]], r"shape \(1, 3\), not \(1, 2\)"),
-            ([[float("nan"), 1.0]], "length nan for text 0"),
-            ([[0.0, 0.0]], "length 0.0 for text 0"),
+            ([[float("nan"), 1.0]], "largest number is nan for text 0"),
+            ([[0.0, 0.0]], "largest number is 0.0 for text 0"),
             (["text"], "returned no vectors"),
             (None, "'f' returned"),
         ],

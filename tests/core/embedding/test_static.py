@@ -174,5 +174,5 @@ def test_a_table_whose_numbers_were_changed_is_refused(tmp_path):
 def test_a_single_text_in_place_of_a_list_is_refused():
     with pytest.raises(ConfigurationError, match="list of texts, not 'hello'"):
         EMBEDDER.embed("hello")
-    with pytest.raises(ConfigurationError, match="max_tokens must be at least 1, not 0"):
+    with pytest.raises(ConfigurationError, match="max_tokens must be a whole number of 1 or more, not 0"):
         StaticEmbedder(max_tokens=0)
