@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from decimal import Decimal
 from functools import partial
 from typing import Any, cast
 from uuid import UUID, uuid4
@@ -186,23 +185,13 @@ class ModelRules(BudgetRules):
 
     def _share(self, who: Attribution) -> Steps[float]:
         """Return how much of the tightest limit is spent or held, from 0 to 1 and above."""
-        share = 0.0
-        for names in dict.fromkeys(limit.names for limit in self._budgets.limits):
-            keys = () if names == ("all",) else tuple(who.get(name) for name in names)
-            if names == ("request",) or None in keys:
-                continue
-            scope, key = names, cast("tuple[str, ...]", keys)
-            try:
-                status = yield Step(
-                    partial(self._budgets.status, scope, key, tags=_tags(who)),
-                    partial(self._budgets.astatus, scope, key, tags=_tags(who)),
-                )
-            except StoreError:
-                return 0.0  # the reservation decides what that means
-            for line in status.lines:
-                if line.downgrade_to is None:
-                    share = max(share, 1.0 if not line.limit else float(1 - line.left / Decimal(line.limit)))
-        return share
+        try:
+            share: float | None = yield Step(
+                partial(self._budgets.share_used, who), partial(self._budgets.ashare_used, who)
+            )
+        except StoreError:
+            return 0.0  # the reservation decides what that means
+        return share or 0.0
 
     def _note(self, cover: Cover, who: Attribution, update: dict[str, Any]) -> None:
         """Put what was spent into the update of the state, and the rule if it was spent too fast."""
