@@ -26,7 +26,9 @@ _RECALIBRATE_EVERY: Final = 20
 # The threshold is chosen again and again; each look spends less than the whole chance of an error.
 _ONE_LOOK: Final = 0.4
 _SHARPNESS: Final = 12.0
-_SOFT: Final = frozenset({"order", "scope", "person", "tense", "question_word", "swap", "insertion"})
+_SOFT: Final = frozenset(
+    {"order", "scope", "person", "tense", "question_word", "aspect", "swap", "insertion"}
+)
 _CLUE_GUARDS: Final = (
     "swap",
     "insertion",

@@ -13,7 +13,7 @@ from tokenomics_core.cache._rarity import rarity
 
 __all__ = ["FEATURES", "background_of", "pair_features"]
 
-_NOT_LEARNED: Final = ("identifier", "word_added", "swap", "insertion")
+_NOT_LEARNED: Final = ("identifier", "aspect", "word_added", "swap", "insertion")
 _GUARDS: Final = tuple(name for name in PAIR_GUARDS if name not in _NOT_LEARNED)
 FEATURES: Final = (
     "similarity",

@@ -154,6 +154,15 @@ def question_word_differs(pair: Pair) -> bool:
     return bool(a and b) and a != b and frozenset({a, b}) not in _COMPATIBLE
 
 
+def aspect_differs(pair: Pair) -> bool:
+    """Each names what it asks for, and the other does not speak of that: how many matches, what cutoff."""
+    a, b = pair.a, pair.b
+    if not a.aspect or not b.aspect:
+        return False
+    alike = {word for both in pair.alike for word in both}
+    return not (a.aspect & b.free or b.aspect & a.free or (a.aspect | b.aspect) & alike)
+
+
 def word_swapped(pair: Pair) -> bool:
     """One or two words that carry meaning are others, the rest is much the same."""
     if not pair.only_a or not pair.only_b or max(len(pair.only_a), len(pair.only_b)) > 2:
@@ -270,15 +279,18 @@ PAIR_GUARDS: Final[dict[str, PairGuard]] = {
     "person": person_differs,
     "tense": tense_differs,
     "question_word": question_word_differs,
+    "aspect": aspect_differs,
     "swap": word_swapped,
     "insertion": word_inserted,
     "name_added": name_added,
     "word_added": word_added,
     "word_order": order_differs,
 }
-ENGLISH_GUARDS: Final = frozenset({"negation", "antonym", "scope", "person", "tense", "question_word"})
+ENGLISH_GUARDS: Final = frozenset(
+    {"negation", "antonym", "scope", "person", "tense", "question_word", "aspect"}
+)
 STRICT_GUARDS: Final = tuple(PAIR_GUARDS)
-DEFAULT_GUARDS: Final = STRICT_GUARDS[:14]
+DEFAULT_GUARDS: Final = STRICT_GUARDS[:15]
 
 
 def chosen_guards(guards: str | Iterable[str], *, english: bool = True) -> tuple[str, ...]:

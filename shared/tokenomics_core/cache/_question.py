@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from functools import lru_cache
+from itertools import takewhile
 from typing import Final, NamedTuple
 
 from tokenomics_core.cache._lexicon import (
@@ -64,6 +65,9 @@ _ASKING: Final = frozenset(words_in("who whom whose what which when where why ho
 _AFTER_HOW: Final = frozenset(
     words_in("much many long often far old big tall fast soon late high deep wide heavy hot cold")
 )
+_COUNTING: Final = (("how", "many"), ("how", "much"))
+_DEFINING: Final = (("what", "is", "the"), ("what", "are", "the"))
+_AMOUNTS: Final = (("number", "of"), ("amount", "of"))
 _JOINED: Final = {
     "wi-fi": "wifi",
     "e-mail": "email",
@@ -95,6 +99,9 @@ class Question(NamedTuple):
         identifiers: Names of things in code, files and hosts: `a.b`, `a_b`, `aB`; lower case.
         negations: How many negating words there are.
         asks: The question word; how much and how many apart from how; empty where there is none.
+        aspect: Stems of the words that name what is asked for: matches in "how many matches", cutoff in
+            "what is the cutoff of"; empty where none is named.
+        free: Stems of all words outside of identifiers.
         trigrams: Hashes of three letters in a row.
     """
 
@@ -111,6 +118,8 @@ class Question(NamedTuple):
     identifiers: frozenset[str]
     negations: int
     asks: str
+    aspect: frozenset[str]
+    free: frozenset[str]
     trigrams: frozenset[str]
 
 
@@ -127,6 +136,7 @@ def analyze(text: str) -> Question:
     dates, scope, content = _sort_out(tokens, raw, numbers, units)
     words = {stem(word): word for word in content}
     lowered = " ".join(tokens)
+    outside = _outside_identifiers(plain, tokens)
     return Question(
         text=plain,
         tokens=tuple(tokens),
@@ -141,6 +151,8 @@ def analyze(text: str) -> Question:
         identifiers=frozenset(found.lower() for found in IDENTIFIER.findall(plain)),
         negations=sum(token in NEGATIONS for token in tokens),
         asks=_asks(tokens),
+        aspect=_aspect(outside),
+        free=frozenset(map(stem, outside)),
         trigrams=frozenset(lowered[i : i + 3] for i in range(len(lowered) - 2)) or frozenset({lowered}),
     )
 
@@ -235,6 +247,34 @@ def _names(plain: str, raw: list[str]) -> frozenset[str]:
         if inner or (part[0].isupper() and part not in starts):
             found.add(stem(IRREGULAR.get(low, low)))
     return frozenset(found)
+
+
+def _outside_identifiers(plain: str, tokens: list[str]) -> list[str]:
+    if not IDENTIFIER.search(plain):
+        return tokens
+    found: list[str] = []
+    for part in _TOKEN.findall(IDENTIFIER.sub(" ", plain)):
+        _read(part, found, set(), set())
+    return found
+
+
+def _aspect(tokens: list[str]) -> frozenset[str]:
+    """Read on from the question word to the end of the noun that it asks for."""
+    for place, word in enumerate(tokens):
+        if word not in _ASKING:
+            continue
+        opening = (word, *tokens[place + 1 : place + 3])
+        if opening[:2] in _COUNTING:
+            return frozenset(map(stem, takewhile(_is_naming, tokens[place + 2 :])))
+        if opening in _DEFINING:
+            rest = tokens[place + 3 :]
+            skipped = 2 if tuple(rest[:2]) in _AMOUNTS else 0
+            return frozenset(map(stem, takewhile(_is_naming, rest[skipped:])))
+    return frozenset()
+
+
+def _is_naming(token: str) -> bool:
+    return token not in STOP and token not in NEGATIONS and token not in SCOPE
 
 
 def _asks(tokens: list[str]) -> str:

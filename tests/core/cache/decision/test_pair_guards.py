@@ -70,6 +70,12 @@ def test_one_guard_more_never_objects_less(one, other, names, further):
         ("tense", "did it rain", "will it rain"),
         ("tense", "can I leave", "must I leave"),
         ("question_word", "when was it built", "why was it built"),
+        (
+            "aspect",
+            "How many matches does difflib.get_close_matches return by default?",
+            "What is the cutoff of difflib.get_close_matches by default?",
+        ),
+        ("aspect", "How many seats has it?", "What is the price of it?"),
         ("swap", "how do I sort a list", "how do I sort a dictionary"),
         ("insertion", "how do I cook rice", "how do I cook brown rice"),
     ],
@@ -86,6 +92,9 @@ def test_each_guard_sees_what_it_is_named_for(guard, one, other):
         ("difference between TCP and UDP", "difference between UDP and TCP"),
         ("it costs $5", "it costs 5 dollars"),
         ("how can I delete my account", "how do I remove my account"),
+        ("How many calories are in an apple?", "What is the number of calories in an apple?"),
+        ("What is the price of the pass?", "How much does the pass cost?"),
+        ("How many parts has urlsplit?", "What is the number of components of urllib.parse.urlsplit?"),
         ("how do I conect to the vpn", "how do I connect to the VPN"),
     ],
 )
