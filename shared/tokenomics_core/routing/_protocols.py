@@ -17,6 +17,7 @@ __all__ = [
     "AsyncClassifier",
     "Candidate",
     "Classifier",
+    "LearningPolicy",
     "Policy",
     "PolicyState",
 ]
@@ -27,7 +28,7 @@ class Assessment:
     """What a classifier thinks of one request.
 
     Attributes:
-        probabilities: By tier the chance that its answer is good enough; tiers it knows nothing of are left out.
+        probabilities: By tier the chance that its answer is good enough; unknown tiers are left out.
         score: Gain of the strongest over the weakest tier; None if it cannot tell.
         out_of_domain: Whether the request is unlike anything it learned from.
         name: What assessed.
@@ -51,6 +52,7 @@ class Classifier(Protocol):
         """Assess one request; raising makes the router fall open to its safe tier.
 
         Args:
+            request: What is asked.
             tiers: All tiers of the router, the weakest first.
         """
 
@@ -100,8 +102,7 @@ class PolicyState:
 class Policy(Protocol):
     """Something that picks one of the tiers that can serve a request.
 
-    A policy that learns from its own decisions has `observe(index, candidates, state)`, which the router calls once
-    per decision that stands.
+    A policy that learns from its own decisions is a `LearningPolicy` as well.
     """
 
     @property
@@ -118,8 +119,19 @@ class Policy(Protocol):
         """Return the index of a candidate, and why in plain words.
 
         Args:
-            candidates: At least one; the cheapest first.
+            assessment: What the classifier thinks; without probabilities where it failed.
+            candidates: At least one, in the router's order, the weakest first.
+            request: What is asked.
+            state: What else is known.
         """
+
+
+@runtime_checkable
+class LearningPolicy(Policy, Protocol):
+    """A policy that keeps to its target by looking at what it decided."""
+
+    def observe(self, index: int, candidates: Sequence[Candidate], state: PolicyState) -> None:
+        """Learn from a decision that stands; called once for each, from any thread."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -69,7 +69,7 @@ class RouteRequest:
                 )
 
     def _read_max_cost(self) -> None:
-        raw = self.max_cost_usd
+        raw: object = self.max_cost_usd
         try:
             amount = raw if isinstance(raw, Decimal) else Decimal(str(raw))
         except ArithmeticError:

@@ -76,6 +76,11 @@ class Tier:
         for name in ("capabilities", "languages"):
             object.__setattr__(self, name, _names(self.name, name, getattr(self, name)))
         object.__setattr__(self, "labels", dict(self.labels))
+        if self.price is not None and not isinstance(self.price, (Mapping, tuple)):
+            raise ConfigurationError(
+                f"price of tier {self.name!r} must be a tuple or a table, not {self.price!r:.80}"
+            )
+        self.price_table()
 
     def lacks(self, needs: frozenset[str], language: str | None) -> str | None:
         """Say what a request needs that this tier cannot do; None if nothing."""
@@ -95,7 +100,7 @@ class Tier:
             return None
         if isinstance(self.price, Mapping):
             return dict(self.price)
-        if isinstance(self.price, str) or len(self.price) not in (2, 3):
+        if len(self.price) not in (2, 3):
             raise ConfigurationError(
                 f"price of tier {self.name!r} must be (input, output), (input, cached input, output) or a "
                 f"table, not {self.price!r:.80}"
@@ -109,6 +114,7 @@ def effort_tiers(tier: Tier, efforts: Sequence[str] | Mapping[str, int]) -> tupl
     """Make one tier per reasoning effort of a model, named `NAME/EFFORT`, for the router to weigh.
 
     Args:
+        tier: The model at no effort in particular.
         efforts: The efforts from low to high; as a mapping, with the output tokens that an answer usually
             takes at each, reasoning included, which is what makes a higher effort dearer.
     """
