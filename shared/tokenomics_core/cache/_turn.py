@@ -238,6 +238,7 @@ class Turns:
     def _shared(self, lookup: Lookup, hit: Hit) -> Hit:
         self.flow.parts.counts.taken_back(lookup)
         self.flow.parts.counts.hit(hit)
+        self.flow.parts.uses.add(hit.entry_id)
         return hit
 
 

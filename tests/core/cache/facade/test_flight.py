@@ -396,3 +396,16 @@ async def test_a_leader_that_is_cancelled_while_it_stores_keeps_no_lock_alive(ma
     await asyncio.gather(task, return_exceptions=True)
     assert parts.cache._turns._leases._held == set()
     assert parts.cache._turns.flights._open == {}
+
+
+def test_an_answer_shared_in_flight_counts_as_a_use_of_its_entry(made):
+    parts = made()
+    turn = parts.cache.begin("p", Q)
+    with ThreadPoolExecutor(1) as pool:
+        other = pool.submit(parts.cache.begin, "p", Q)
+        while not parts.cache._turns.flights._open[turn._flight.name]._wake:
+            threading.Event().wait(0.001)
+        turn.finish("an answer")
+        hit = other.result(10).hit
+    assert hit.shared
+    assert parts.cache._flow.parts.uses.take() == {hit.entry_id: 1}
