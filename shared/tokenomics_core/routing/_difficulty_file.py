@@ -105,8 +105,8 @@ def _check(header: dict[str, Any], path: Path) -> None:
     )
     if found != expected:
         raise ConfigurationError(
-            f"{path} holds {found[0]!r}, version {found[1]!r}, features {found[2]!r}; read here are {_FORMAT!r}, "
-            f"version {_VERSION}, features {FEATURES_VERSION}; nothing was loaded: fit anew"
+            f"{path} holds {found[0]!r}, version {found[1]!r}, features {found[2]!r}; read here are "
+            f"{_FORMAT!r}, version {_VERSION}, features {FEATURES_VERSION}; nothing was loaded: fit anew"
         )
 
 

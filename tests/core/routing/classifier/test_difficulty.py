@@ -168,8 +168,8 @@ def test_the_shipped_weights_send_the_harder_question_up():
         [
             "What is the capital of France?",
             (
-                "Let G be a finite group of order 2021 acting on a set X with 47 elements. Which of the following "
-                "statements is NOT true?\nA. 1\nB. 2\nC. 3\nD. 4\nAnswer:"
+                "Let G be a finite group of order 2021 acting on a set X with 47 elements. Which of the "
+                "following statements is NOT true?\nA. 1\nB. 2\nC. 3\nD. 4\nAnswer:"
             ),
         ]
     )
