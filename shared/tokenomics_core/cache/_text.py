@@ -27,6 +27,14 @@ _NAME = re.compile(
     r"|(?P<word>IT|US|WHO|AIDS|IN|OR|ME|CAN|WAS)(?!\w))"
 )
 _VERBATIM = re.compile(r"(```.*?```|`[^`\n]*`|\"[^\"\n]*\"|“[^”\n]*”)", re.DOTALL)
+# A question that begins with one of these asks the same with its mark and without; other texts may not: "the
+# server is down" tells what "the server is down?" asks.
+_ASKING = re.compile(
+    r"(?:what|which|who|whom|whose|why|how|is|are|does|did|was|were|wie|wer|wieso|warum|welche[rsmn]?|quel(?:le)?s?"
+    r"|pourquoi|combien|cu[aá]l(?:es)?|qu[eé]|por qu[eé])(?:'s|'re)?\s",
+    re.IGNORECASE,
+)
+_FINAL_MARK = re.compile(r"(?<=\w)\s?\?+$")
 _INDENTED = re.compile(r"\n(?:\t| {2})")
 _LINE_START = re.compile(r"[ \t]*")
 
@@ -34,7 +42,8 @@ _LINE_START = re.compile(r"[ \t]*")
 def normalised(question: str) -> str:
     """Fold what does not change a question's meaning: letter case, spacing, ways of writing a character.
 
-    What may change it stays: digits, punctuation, superscripts and fractions (10² is not 102), the case of a
+    So is the mark of a question that begins with a word that asks. What may change the meaning stays: digits,
+    other punctuation, superscripts and fractions (10² is not 102), the case of a
     unit after a number (5 mW is not 5 MW), of codes, addresses, paths, variables and switches (`-r` is not
     `-R`) and of abbreviations that are another word (US is not us), what stands in quotes or code, and how
     lines are indented.
@@ -44,7 +53,8 @@ def normalised(question: str) -> str:
     if "`" in question or '"' in question or "“" in question:
         parts = _VERBATIM.split(question)
         return "".join(part if index % 2 else _folded(part) for index, part in enumerate(parts)).strip()
-    return _folded(question).strip()
+    folded = _folded(question).strip()
+    return _FINAL_MARK.sub("", folded) if folded.endswith("?") and _ASKING.match(folded) else folded
 
 
 def key_of(question: str) -> str:

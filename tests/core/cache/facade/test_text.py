@@ -77,3 +77,20 @@ def test_spelling_alone_makes_no_difference(one, other):
 )
 def test_what_changes_the_meaning_stays(one, other):
     assert key_of(one) != key_of(other)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("What does str.partition return?", "what does str.partition return", True),
+        ("How many are there ?", "how many are there??", True),
+        ("Wie alt ist er?", "wie alt ist er", True),
+        ("Is the server down?", "Is the server down", True),
+        ("The server is down?", "The server is down", False),
+        ("Delete the file?", "Delete the file", False),
+        ("What is 5!", "What is 5", False),
+        ("What?", "What", False),
+    ],
+)
+def test_a_final_mark_counts_unless_the_first_word_asks(one, other, same):
+    assert (key_of(one) == key_of(other)) is same
