@@ -23,6 +23,7 @@ __all__ = ["CallEnd", "CallStart", "CallTracker", "in_event_loop", "withdraw_cal
 _log = logging.getLogger("tokenomics")
 _ZERO = Decimal(0)
 _FROM_CACHE = "answered from a cache"
+Saving = Callable[[str, Usage, Decimal | None, Outcome], Decimal | None]
 _UNKNOWN = Cost(total_usd=None, source="unknown model")
 _trackers: weakref.WeakSet[CallTracker] = weakref.WeakSet()
 _trackers_lock = threading.RLock()
@@ -52,6 +53,8 @@ class CallStart:
         batch: What it shares with calls that are made one after the other and fail together; see
             `CallTracker.fail`.
         id: Names its record, where that is not the key: a caller may use the key of an earlier call again.
+        saving: Tells from its key, what it consumed, what it cost and how it ended what was saved by choosing
+            its model, below 0 where that cost more; None for a model that nobody chose.
     """
 
     key: str
@@ -73,6 +76,7 @@ class CallStart:
     started_s: float = 0.0
     task: asyncio.Task[Any] | None = None
     id: str | None = None
+    saving: Saving | None = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -256,6 +260,8 @@ class CallTracker:
         else:
             cost, avoided = self._price(call, end, usage, at), None
             total = cost.total_usd
+            if call.saving is not None:
+                avoided = self._saved(call.saving, call.key, usage, total, end.outcome)
         return SpendRecord(
             at=at,
             model=model,
@@ -270,11 +276,20 @@ class CallTracker:
             estimated=usage.estimated,
             latency_s=max(0.0, self._timer() - call.started_s) if call.started_s else None,
             avoided_usd=avoided,
-            avoided_by="cache" if end.from_cache else None,
+            avoided_by="cache" if end.from_cache else "route" if call.saving is not None else None,
             notes=(*usage.notes, *cost.notes) if cost is not None else usage.notes,
             id=call.id or call.key,
             content=end.content,
         )
+
+    def _saved(
+        self, saving: Saving, key: str, usage: Usage, cost_usd: Decimal | None, outcome: Outcome
+    ) -> Decimal | None:
+        try:
+            return saving(key, usage, cost_usd, outcome)
+        except Exception:  # noqa: BLE001 - a saving that cannot be told may not lose the call
+            self.count_failure()
+            return None
 
     def _price(self, call: CallStart, end: CallEnd, usage: Usage, at: datetime) -> Cost:
         provider = end.provider or call.provider
