@@ -112,6 +112,10 @@ class PrefixPlanner:
                 self._prefixes.popitem(last=False)
             return known.choice
 
+    def __len__(self) -> int:
+        """Count the prefixes that are remembered."""
+        return len(self._prefixes)
+
     def stats(self) -> PrefixStats:
         """Say what caching was worth so far."""
         with self._lock:

@@ -251,7 +251,7 @@ def _whitespace(part: PromptPart, count: Callable[[str], int]) -> Iterator[Waste
 
 
 def _verbose(part: PromptPart, count: Callable[[str], int]) -> Iterator[Waste]:
-    if part.source not in ("system", "few-shot"):
+    if part.source not in ("system", "few-shot", "question"):
         return
     fillers = [match[0] for match in _FILLERS.finditer(part.text)]
     if len(fillers) >= _MANY_FILLERS:
