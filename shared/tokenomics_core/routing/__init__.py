@@ -1,61 +1,49 @@
-"""The cheapest tier that is good enough: routes, cascades, and what they really save."""
+"""The cheapest tier that is good enough: routes, cascades, and what they really save.
 
+Classifiers are in `tokenomics_core.routing.classifiers`, policies and what watches them in `.policies`,
+ways to judge an answer in `.acceptors`.
+"""
+
+from tokenomics_core.routing._acceptor import AnswerAcceptor
+from tokenomics_core.routing._cascade import Cascade, Verdict
 from tokenomics_core.routing._difficulty import DifficultyClassifier
-from tokenomics_core.routing._difficulty_fit import FitReport
-from tokenomics_core.routing._drift import Drift, DriftWatch
-from tokenomics_core.routing._health import Health, TierHealth
+from tokenomics_core.routing._fit_report import FitReport
 from tokenomics_core.routing._outcomes import OutcomeRecord
-from tokenomics_core.routing._policies import CheapestGoodEnough, TargetShare, Threshold
-from tokenomics_core.routing._protocols import (
-    Acceptor,
-    Answer,
-    Assessment,
-    AsyncClassifier,
-    Candidate,
-    Classifier,
-    LearningPolicy,
-    Policy,
-    PolicyState,
-)
+from tokenomics_core.routing._policies import Threshold
+from tokenomics_core.routing._protocols import Acceptor, Answer, Assessment, Classifier, Policy
 from tokenomics_core.routing._request import RouteRequest, last_ask
 from tokenomics_core.routing._route import Route
+from tokenomics_core.routing._routed_call import RoutedCall
 from tokenomics_core.routing._router import Router
 from tokenomics_core.routing._shadow import ABTest
 from tokenomics_core.routing._stats import RouterStats
 from tokenomics_core.routing._sticky import Stickiness
-from tokenomics_core.routing._targets import AnswerValue, TargetCost, TargetQuality
+from tokenomics_core.routing._targets import TargetCost, TargetQuality
 from tokenomics_core.routing._tier import Tier, effort_tiers
 
 __all__ = [
     "ABTest",
     "Acceptor",
     "Answer",
-    "AnswerValue",
+    "AnswerAcceptor",
     "Assessment",
-    "AsyncClassifier",
-    "Candidate",
-    "CheapestGoodEnough",
+    "Cascade",
     "Classifier",
     "DifficultyClassifier",
-    "Drift",
-    "DriftWatch",
     "FitReport",
-    "Health",
-    "LearningPolicy",
     "OutcomeRecord",
     "Policy",
-    "PolicyState",
     "Route",
     "RouteRequest",
+    "RoutedCall",
     "Router",
     "RouterStats",
     "Stickiness",
     "TargetCost",
     "TargetQuality",
-    "TargetShare",
     "Threshold",
     "Tier",
-    "TierHealth",
+    "Verdict",
     "effort_tiers",
     "last_ask",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
@@ -30,7 +30,7 @@ class Booking:
         self._open: Recent[_Open] = Recent(entries)
         self._lock = threading.Lock()
 
-    def open(self, plan: Plan, choice: Choice, id: str) -> Route:
+    def open(self, plan: Plan, choice: Choice, route_id: str) -> Route:
         """Make the route of a choice and remember it."""
         chosen, request = choice.candidate, plan.request
         place = next((rank for rank, item in enumerate(plan.allowed) if item.tier is chosen.tier), 0)
@@ -55,9 +55,9 @@ class Booking:
             conversation=request.conversation,
             turn=request.turn,
             cold_cache_usd=cold_usd(self._costs, plan, chosen),
-            id=id,
+            id=route_id,
         )
-        self._open.put(id, _Open(route, plan.cached_tokens))
+        self._open.put(route_id, _Open(route, plan.cached_tokens, _costs_of(plan)))
         self._counts.decided(route, *choice.notes)
         if choice.shadow is not None:
             self._counts.shadowed(choice.shadow.tier is not chosen.tier, choice.shadow.cost_usd)
@@ -65,34 +65,30 @@ class Booking:
 
     def keep(self, route: Route, plan: Plan) -> Route:
         """Remember a further call of a decision."""
-        self._open.put(route.id, _Open(route, plan.cached_tokens))
+        self._open.put(route.id, _Open(route, plan.cached_tokens, _costs_of(plan)))
         return route
 
-    def follow(self, route: Route, place: int, error: str) -> Route:
-        """Make the route to one of the fallbacks after an error."""
-        tier = route.fallbacks[place]
-        rest = tuple(other for number, other in enumerate(route.fallbacks) if number != place)
+    def follow(self, route: Route, tier: Tier, why: str) -> Route:
+        """Make the route to one of the fallbacks."""
+        known = self._open.get(route.id)
         following = replace(
             route,
             tier=tier,
-            reasons=(f"{route.tier.name} failed ({error[:60]})",),
-            cost_usd=None,
+            reasons=(why,),
+            cost_usd=None if known is None else known.costs_usd.get(tier.name),
             router_usd=Decimal(0),
-            fallbacks=rest,
-            policy="fallback",
+            fallbacks=tuple(other for other in route.fallbacks if other is not tier),
             propensity=1.0,
             shadow=None,
         )
-        known = self._open.get(route.id)
-        cached = known.cached_tokens if known is not None else 0
-        self._open.put(
-            route.id, _Open(following, cached, known.failed if known is not None else {route.tier.name})
-        )
+        if known is None:
+            known = _Open(following, 0, {}, {route.tier.name})
+        self._open.put(route.id, replace(known, route=following))
         return following
 
-    def route(self, id: str) -> Route | None:
+    def route(self, route_id: str) -> Route | None:
         """Return a decision by its id; None if it is no longer known."""
-        known = self._open.get(id)
+        known = self._open.get(route_id)
         return None if known is None else known.route
 
     def fails_first(self, route: Route) -> bool:
@@ -117,7 +113,7 @@ class Booking:
             self._costs.learn(tier, usage)
             if route.conversation is not None:
                 self._warm.reported(route.conversation, tier.name, usage)
-        counterfactual = self._counterfactual(route, usage, cost_usd) if kind == "answer" else None
+        counterfactual = self.counterfactual(route, usage, cost_usd) if kind == "answer" else None
         self._counts.called(tier.name, kind, cost_usd, counterfactual, route.cold_cache_usd)
         if cost_usd is None:
             return None
@@ -125,7 +121,7 @@ class Booking:
             return -cost_usd
         return None if counterfactual is None else counterfactual - cost_usd
 
-    def _counterfactual(self, route: Route, usage: Usage | None, cost_usd: Decimal | None) -> Decimal | None:
+    def counterfactual(self, route: Route, usage: Usage | None, cost_usd: Decimal | None) -> Decimal | None:
         """Price the call as it was in the dearest tier, whose cache would have stayed warm."""
         if route.dearest == route.tier.name:
             return None if cost_usd is None else cost_usd - min(route.cold_cache_usd or Decimal(0), cost_usd)
@@ -151,9 +147,15 @@ class _Open:
     Attributes:
         route: The decision.
         cached_tokens: What the warm cache held.
+        costs_usd: Expected costs by tier.
         failed: Tiers whose failure was told.
     """
 
     route: Route
     cached_tokens: int
+    costs_usd: Mapping[str, Decimal | None]
     failed: set[str] = field(default_factory=set)
+
+
+def _costs_of(plan: Plan) -> dict[str, Decimal | None]:
+    return {item.tier.name: item.cost_usd for item in plan.allowed}

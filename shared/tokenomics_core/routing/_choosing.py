@@ -92,7 +92,7 @@ class Chooser:
             index, propensity, reasons = self._maybe_explore(plan, candidates, index, reasons, notes)
         if isinstance(policy, LearningPolicy) and arm != "holdout":
             policy.observe(index, candidates, state)
-        served = self._shadowed(plan, candidates, index)
+        served = self._shadowed(plan, candidates)
         return Choice(
             candidate=served if served is not None else candidates[index],
             probabilities=known,
@@ -175,7 +175,7 @@ class Chooser:
             return index, 1 - self._explore + share, (*reasons, "drawn at random as well")
         return drawn, share, (f"drawn at random instead of {candidates[index].tier.name}",)
 
-    def _shadowed(self, plan: Plan, candidates: Sequence[Candidate], index: int) -> Candidate | None:
+    def _shadowed(self, plan: Plan, candidates: Sequence[Candidate]) -> Candidate | None:
         """Return what serves in shadow mode: the named tier, or the strongest that can."""
         if self._shadow is None:
             return None

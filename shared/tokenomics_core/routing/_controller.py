@@ -1,4 +1,4 @@
-"""A number that steers decisions, moved a little after each so that a target is kept while questions change."""
+"""A number that steers decisions, moved after each so that a target is kept while questions change."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from tokenomics_core.types import Usage
 __all__ = ["Costs", "input_tokens_of"]
 
 _CHARACTERS_PER_TOKEN = 4
-"""English in o200k; used only for plain ASCII far below every window, where the exact count decides nothing."""
+"""English in o200k; used for plain ASCII far below every window, where the exact count decides nothing."""
 _FAR_BELOW = 3
 _LEARNING_RATE = 0.05
 
@@ -88,7 +88,7 @@ class Costs:
 
 
 def input_tokens_of(request: RouteRequest, smallest_window: int | None) -> int:
-    """Return the stated size of the prompt, or an estimate that is careful where a window may be too small."""
+    """Return the stated size of the prompt, or an estimate, careful where a window may be too small."""
     if request.input_tokens is not None:
         return request.input_tokens
     text = request.question

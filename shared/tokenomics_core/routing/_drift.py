@@ -24,7 +24,8 @@ class Drift:
         score_distance: Greatest gap between the distributions of scores then and now, in [0, 1]; None while
             there are too few.
         score_p: Chance of such a gap if nothing had changed.
-        outcome_gap: Observed quality minus the quality that was predicted, over recent labels; None without any.
+        outcome_gap: Observed quality minus the quality that was predicted, over recent labels; None without
+            any.
         outcome_p: Chance of such a gap if the predictions were right.
         scores: How many recent scores were compared.
         labels: How many recent labels were compared.
@@ -56,8 +57,8 @@ class Drift:
 class DriftWatch:
     """Compares recent scores with those it was set up on, and recent labels with what was predicted.
 
-    Scores by a two-sample Kolmogorov-Smirnov test over the last `window`; labels by a z test of their mean against
-    the predicted chances. Asked once, a test errs with chance `alpha`; asked all day, more often.
+    Scores by a two-sample Kolmogorov-Smirnov test over the last `window`; labels by a z test of their mean
+    against the predicted chances. Asked once, a test errs with chance `alpha`; asked all day, more often.
 
     Args:
         reference: Scores of the questions that the router was fitted on; the first `window` seen if None.
@@ -122,8 +123,8 @@ def kolmogorov_smirnov(first: Sequence[float], second: Sequence[float]) -> tuple
     """Compare two sorted samples.
 
     Returns:
-        The greatest gap between their distributions, and the chance of one as great if both come from the same,
-        for large samples and from above where values repeat.
+        The greatest gap between their distributions, and the chance of one as great if both come from the
+        same, for large samples and from above where values repeat.
 
     Source:
         Press et al., "Numerical Recipes", 3rd ed., section 14.3.

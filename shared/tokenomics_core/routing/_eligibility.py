@@ -20,8 +20,8 @@ def check_tiers(tiers: Sequence[Tier]) -> tuple[Tier, ...]:
     """Return the tiers if they do not contradict each other.
 
     Raises:
-        ConfigurationError: There is none, two share a name, one writes more than its window holds, or the same
-            model at the same effort appears with two prices or qualities.
+        ConfigurationError: There is none, two share a name, one writes more than its window holds, or the
+            same model at the same effort appears with two prices or qualities.
     """
     if not tiers:
         raise ConfigurationError("a router needs at least one tier")
@@ -41,8 +41,8 @@ def check_tiers(tiers: Sequence[Tier]) -> tuple[Tier, ...]:
         other = models.setdefault(key, tier)
         if other is not tier and (other.price_table(), other.quality) != (tier.price_table(), tier.quality):
             raise ConfigurationError(
-                f"tiers {other.name!r} and {tier.name!r} are the same model, provider and effort but differ in "
-                "price or quality"
+                f"tiers {other.name!r} and {tier.name!r} are the same model, provider and effort "
+                "but differ in price or quality"
             )
     return tuple(tiers)
 
@@ -123,8 +123,8 @@ def prefer(
 def dominated_tiers(tiers: Sequence[Tier], costs: Costs) -> dict[str, tuple[str, str]]:
     """Find the tiers that are dearer and worse than another.
 
-    Better is the higher stated quality; where either has none, the later place in the list. Dearer means so for
-    long prompts and for long answers alike.
+    Better is the higher stated quality; where either has none, the later place in the list. Dearer means so
+    for long prompts and for long answers alike.
 
     Returns:
         By tier the name of the better one, and the sentence for people.
@@ -140,11 +140,7 @@ def dominated_tiers(tiers: Sequence[Tier], costs: Costs) -> dict[str, tuple[str,
                 continue
             if _is_dominated(tier, place, bills[tier.name], other, other_place, bills[other.name]):
                 mine, theirs = bills[tier.name][0], bills[other.name][0]
-                found[tier.name] = (
-                    other.name,
-                    f"{tier.name} is dearer and worse than {other.name}: ${_per_mtok(mine)} against "
-                    f"${_per_mtok(theirs)} per million tokens read; it is left out wherever {other.name} can serve",
-                )
+                found[tier.name] = (other.name, _sentence(tier, mine, other, theirs))
                 break
     return found
 
@@ -164,6 +160,13 @@ def _is_dominated(
     if tier.quality is None or other.quality is None:
         return is_dearer and other_place > place
     return other.quality > tier.quality or (is_dearer and other.quality == tier.quality)
+
+
+def _sentence(tier: Tier, mine: Decimal | None, other: Tier, theirs: Decimal | None) -> str:
+    return (
+        f"{tier.name} is dearer and worse than {other.name}: ${_per_mtok(mine)} against ${_per_mtok(theirs)} "
+        f"per million tokens read; it is left out wherever {other.name} can serve"
+    )
 
 
 def _per_mtok(usd: Decimal | None) -> str:

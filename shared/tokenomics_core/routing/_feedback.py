@@ -38,9 +38,9 @@ class TierFeedback:
 class Feedback:
     """Learns from labels of answers that were given, tier by tier.
 
-    Each label moves the tier's log odds by `rate * (label - chance)`, one step of online logistic regression on
-    the intercept. A tier whose recent quality is below the floor beyond doubt (the upper end of its 95% Wilson
-    interval over at least `least_labels`) rests until its labels have aged.
+    Each label moves the tier's log odds by `rate * (label - chance)`, one step of online logistic
+    regression on the intercept. A tier whose recent quality is below the floor beyond doubt (the upper end
+    of its 95% Wilson interval over at least `least_labels`) rests until its labels have aged.
 
     Args:
         floor: Least quality of a tier; None for no floor.

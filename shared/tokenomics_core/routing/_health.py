@@ -11,10 +11,13 @@ from tokenomics_core.errors import ConfigurationError
 
 __all__ = ["Health", "TierHealth", "kind_of_failure"]
 
-_RATE_LIMIT = re.compile(r"rate.?limit|too many requests|\b429\b|overloaded|resource.?exhausted|quota", re.IGNORECASE)
+_RATE_LIMIT = re.compile(
+    r"rate.?limit|too many requests|\b429\b|overloaded|resource.?exhausted|quota", re.IGNORECASE
+)
 _TIMEOUT = re.compile(r"time.?d?.?out|deadline", re.IGNORECASE)
 _NEVER_A_TIERS_FAULT = re.compile(
-    r"bad.?request|invalid.?request|authentication|permission|content.?(filter|policy)|\b40[013]\b", re.IGNORECASE
+    r"bad.?request|invalid.?request|authentication|permission|content.?(filter|policy)|\b40[013]\b",
+    re.IGNORECASE,
 )
 
 
@@ -42,8 +45,9 @@ class TierHealth:
 class Health:
     """Remembers errors, rate limits and timeouts of tiers and lets them rest.
 
-    A tier rests `rest_s` after `patience` failures in a row, at once after a rate limit, and twice as long after
-    every further failure, up to `longest_rest_s`. When its rest is over it is tried again; one success clears it.
+    A tier rests `rest_s` after `patience` failures in a row, at once after a rate limit, and twice as long
+    after every further failure, up to `longest_rest_s`. When its rest is over it is tried again; one
+    success clears it.
 
     Args:
         rest_s: First rest, in seconds. 30 by default: limits of hosted models are stated per minute.
@@ -92,7 +96,7 @@ class Health:
                 memory.latency_s = latency_s if old is None else old + 0.1 * (latency_s - old)
 
     def failed(self, tier: str, error: BaseException | str) -> None:
-        """Remember a call that did not; errors that are the request's own fault do not count against a tier."""
+        """Remember a call that did not; what is the request's own fault does not count against a tier."""
         kind = kind_of_failure(error)
         with self._lock:
             memory = self._tiers.setdefault(tier, _Memory())

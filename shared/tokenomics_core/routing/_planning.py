@@ -138,7 +138,7 @@ class Planner:
     def _find_dominated(self) -> dict[str, tuple[str, str]]:
         try:
             return dominated_tiers(self._tiers, self._costs)
-        except Exception:  # prices are foreign code, and without them nothing is left out
+        except Exception:  # noqa: BLE001 - prices are foreign code; without them nothing is left out
             _log.warning("tiers could not be compared by price", exc_info=True)
             return {}
 
@@ -156,7 +156,7 @@ class Planner:
     ) -> Decimal | None:
         try:
             return self._costs.expected_usd(tier, size, request.max_output_tokens, cached, worst=worst)
-        except Exception:  # an unknown model where the book raises, or a failure of foreign prices
+        except Exception:  # noqa: BLE001 - foreign prices, or a book that raises for unknown models
             _log.debug("tier %s could not be priced", tier.name, exc_info=True)
             return None
 

@@ -36,9 +36,9 @@ class Threshold:
 
     def choose(
         self,
-        assessment: Assessment,
+        assessment: Assessment,  # noqa: ARG002 - the protocol's signature
         candidates: Sequence[Candidate],
-        request: RouteRequest,
+        request: RouteRequest,  # noqa: ARG002 - likewise
         state: PolicyState,
     ) -> tuple[int, tuple[str, ...]]:
         """Choose by the score alone; without a score the safe tier."""
@@ -62,8 +62,8 @@ class TargetShare:
     Args:
         share: Share of calls to the strongest tier, in [0, 1].
         at: Threshold to start from, as `calibrate` solves it.
-        eta: How far one decision moves the threshold; 0.1 standard deviations of the scores holds a shift from
-            MMLU to GSM8K within a point. 0.01 by default, for scores that deviate by about 0.1.
+        eta: How far one decision moves the threshold; 0.1 standard deviations of the scores holds a shift
+            from MMLU to GSM8K within a point. 0.01 by default, for scores that deviate by about 0.1.
 
     Raises:
         ConfigurationError: The share is not in [0, 1].
@@ -79,9 +79,9 @@ class TargetShare:
 
     def choose(
         self,
-        assessment: Assessment,
+        assessment: Assessment,  # noqa: ARG002 - the protocol's signature
         candidates: Sequence[Candidate],
-        request: RouteRequest,
+        request: RouteRequest,  # noqa: ARG002 - likewise
         state: PolicyState,
     ) -> tuple[int, tuple[str, ...]]:
         """Choose by the score and the present threshold; without a score the safe tier."""
@@ -114,9 +114,9 @@ class CheapestGoodEnough:
 
     def choose(
         self,
-        assessment: Assessment,
+        assessment: Assessment,  # noqa: ARG002 - the protocol's signature
         candidates: Sequence[Candidate],
-        request: RouteRequest,
+        request: RouteRequest,  # noqa: ARG002 - likewise
         state: PolicyState,
     ) -> tuple[int, tuple[str, ...]]:
         """Choose by chance and cost; where no tier reaches the floor, the one with the best chance."""

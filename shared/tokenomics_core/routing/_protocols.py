@@ -17,6 +17,8 @@ __all__ = [
     "AsyncClassifier",
     "Candidate",
     "Classifier",
+    "Judge",
+    "Judgement",
     "LearningPolicy",
     "Policy",
     "PolicyState",
@@ -155,9 +157,35 @@ class Answer:
     samples: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What a judge that has to be paid says of an answer.
+
+    Attributes:
+        probability: Chance that the answer is good enough, in [0, 1].
+        cost_usd: What judging cost; None if unknown.
+        reasons: Why, in plain words.
+    """
+
+    probability: float
+    cost_usd: Decimal | None
+    reasons: tuple[str, ...] = ()
+
+
 @runtime_checkable
 class Acceptor(Protocol):
     """Something that can tell how likely an answer is to be good enough."""
 
     def accept_probability(self, question: str, answer: Answer) -> float:
         """Return the chance that the answer is good enough, in [0, 1]."""
+
+
+@runtime_checkable
+class Judge(Acceptor, Protocol):
+    """An acceptor that asks a model: what it costs is counted, and it has an async twin."""
+
+    def judge(self, question: str, answer: Answer) -> Judgement:
+        """Judge one answer."""
+
+    async def ajudge(self, question: str, answer: Answer) -> Judgement:
+        """Judge one answer without blocking the event loop."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import cast
 
 from tokenomics_core.errors import ConfigurationError
 
@@ -54,8 +55,7 @@ class RouteRequest:
     def __post_init__(self) -> None:
         if not isinstance(self.question, str):
             raise ConfigurationError(f"question must be text, not {self.question!r:.80}; nothing was routed")
-        if not isinstance(self.needs, frozenset):
-            object.__setattr__(self, "needs", frozenset(self.needs))
+        object.__setattr__(self, "needs", frozenset(self.needs))
         if self.max_cost_usd is not None:
             self._read_max_cost()
         floor = self.quality_floor
@@ -69,7 +69,7 @@ class RouteRequest:
                 )
 
     def _read_max_cost(self) -> None:
-        raw: object = self.max_cost_usd
+        raw = cast("object", self.max_cost_usd)  # callers may give text or a float
         try:
             amount = raw if isinstance(raw, Decimal) else Decimal(str(raw))
         except ArithmeticError:

@@ -39,8 +39,8 @@ class Router:
     """Choose a tier for every request; deciding is pure CPU and any number of threads may do it.
 
     What a tier cannot do, what does not fit its window and what would pass `max_cost_usd` is left out before
-    anything is scored. A failure of classifier, policy or prices never reaches the caller: the request goes to
-    the safe tier, with the reason on its route and in the log.
+    anything is scored. A failure of classifier, policy or prices never reaches the caller: the request goes
+    to the safe tier, with the reason on its route and in the log.
 
     Args:
         tiers: The weakest first.
@@ -48,16 +48,16 @@ class Router:
         policy: Picks a tier from chances and costs; `TargetQuality(0.95)` if None.
         prices: Prices tiers that state none; the default price book if None.
         safe_tier: Where requests go that cannot be judged; the last tier if None.
-        explore: Share of decisions made at random among the tiers that could serve, so that another policy can
-            be valued from the log; in [0, 1].
+        explore: Share of decisions made at random among the tiers that could serve, so that another policy
+            can be valued from the log; in [0, 1].
         holdout: Share of requests, or an `ABTest`, that is not routed but goes to the safe tier.
         shadow: A tier that serves everything while the router only notes what it would have chosen.
         health: What is remembered of errors.
         stickiness: When a conversation keeps to its tier.
         quality_floor: Least quality by feedback; a tier below it beyond doubt is left out.
         learning_rate: How much one label of `feedback` moves a tier's chances; 0 learns nothing.
-        out_of_domain: What decides about requests unlike anything learned from: the classifier's robust part, or
-            `safe` for the safe tier.
+        out_of_domain: What decides about requests unlike anything learned from: the classifier's robust
+            part, or `safe` for the safe tier.
         usual_output_tokens: Expected length of answers of tiers that state none, until reports tell.
         drift: Compares today's scores with those of the fit.
         clock: Seconds that only grow.
@@ -112,7 +112,7 @@ class Router:
         self._feedback = Feedback(clock=clock, floor=quality_floor, rate=learning_rate)
         warm = WarmCache(sticky, clock)
         self._turns: Recent[Route] = Recent(sticky.entries)
-        self._rng = rng or random.Random()
+        self._rng = rng or random.Random()  # noqa: S311 - ids and exploration, no secrets
         self._planner = Planner(
             self.tiers, self._costs, self._health, self._feedback, warm, self.safe_tier, usual_output_tokens
         )
@@ -181,12 +181,12 @@ class Router:
             cost_usd: What it cost; priced from the usage if None.
             error: What it failed with.
             latency_s: How long it took.
-            kind: `answer` for a call whose answer was used, `draft` for one that was rejected, `judge` for a call
-                that judged, `router` for one that helped to decide.
+            kind: `answer` for a call whose answer was used, `draft` for one that was rejected, `judge` for
+                a call that judged, `router` for one that helped to decide.
 
         Returns:
-            What the call saved against the dearest tier, below 0 where it cost more; None where that cannot be
-            told.
+            What the call saved against the dearest tier, below 0 where it cost more; None where that cannot
+            be told.
         """
         if error is not None:
             self._fail(route, error)
@@ -194,6 +194,21 @@ class Router:
         if kind in ("answer", "draft"):
             self._health.succeeded(route.tier.name, latency_s)
         return self._booking.book(route, usage, cost_usd, kind)
+
+    def counterfactual_usd(
+        self, route: Route, usage: Usage, cost_usd: Decimal | None = None
+    ) -> Decimal | None:
+        """Price a call of a route as if the dearest tier that could have served it had; nothing is booked.
+
+        Args:
+            route: The decision.
+            usage: What the call consumed.
+            cost_usd: What it cost; counts where it was made in the dearest tier itself.
+
+        Returns:
+            The price, None where it is not known.
+        """
+        return self._booking.counterfactual(route, usage, cost_usd)
 
     def feedback(self, route: Route | str, ok: bool | float) -> bool:
         """Learn from a label of an answer.
@@ -226,12 +241,31 @@ class Router:
         rests = [self._health.rests(tier.name) for tier in route.fallbacks]
         if not rests:
             return None
-        place = rests.index(False) if False in rests else 0
-        following = self._booking.follow(
-            route, place, type(error).__name__ if isinstance(error, BaseException) else error
-        )
+        tier = route.fallbacks[rests.index(False) if False in rests else 0]
+        kind = type(error).__name__ if isinstance(error, BaseException) else error[:60]
+        return self.redirect(route, tier, f"{route.tier.name} failed ({kind})")
+
+    def redirect(self, route: Route, tier: Tier, why: str) -> Route:
+        """Return a decision with one of its fallbacks in place of its tier, for this ask.
+
+        Raises:
+            ConfigurationError: The tier is none of the route's fallbacks.
+        """
+        if tier not in route.fallbacks:
+            raise ConfigurationError(
+                f"{tier.name!r} is no fallback of {route.tier.name!r}; nothing was changed"
+            )
+        following = self._booking.follow(route, tier, why)
         self._remember(following)
         return following
+
+    def charge(self, kind: CallKind, cost_usd: Decimal | None) -> None:
+        """Count a cost that belongs to no tier's call, such as a judge's; None is counted as unpriced."""
+        self._counts.charged(kind, cost_usd)
+
+    def note(self, what: str) -> None:
+        """Count something, such as `escalations` or `cascades`."""
+        self._counts.note(what)
 
     def stats(self) -> RouterStats:
         """Return what was done and what it saved after all its own costs."""

@@ -17,9 +17,10 @@ _BUCKETS = 1 << 64
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ABTest:
-    """Divide requests among policies, and hold a share out of routing; the same key is always in the same arm.
+    """Divide requests among policies, and hold a share out of routing; a key is always in the same arm.
 
-    The key is the conversation where there is one, so that nobody's dialogue changes sides, else the question.
+    The key is the conversation where there is one, so that nobody's dialogue changes sides, else the
+    question.
 
     Attributes:
         holdout: Share that goes to the safe tier unrouted, in [0, 1].
@@ -35,7 +36,7 @@ class ABTest:
         if not 0 <= self.holdout <= 1:
             raise ConfigurationError(f"holdout must be a share in [0, 1], not {self.holdout!r}")
         if taken := {"holdout", "treatment"} & set(self.policies):
-            raise ConfigurationError(f"an arm cannot be called {sorted(taken)[0]!r}; that name is taken")
+            raise ConfigurationError(f"an arm cannot be called {min(taken)!r}; that name is taken")
 
     def arm(self, request: RouteRequest) -> str:
         """Return `holdout`, `treatment` or the name of another policy's arm."""

@@ -108,7 +108,7 @@ class RouterStats:
 
     @property
     def wants_retraining(self) -> bool:
-        """Whether more than 30% of at least 30 drafts were rejected, so that the classifier starts too low."""
+        """Whether more than 30% of at least 30 drafts were rejected: the classifier starts too low."""
         rate = self.escalation_rate
         return rate is not None and rate > 0.3 and self.cascades >= _WATCHED_ESCALATIONS
 
@@ -186,6 +186,14 @@ class Counts:
             self._usd["cold"] += cold
             if kind == "answer" and counterfactual_usd is not None:
                 self._usd["counterfactual"] += counterfactual_usd
+
+    def charged(self, kind: CallKind, cost_usd: Decimal | None) -> None:
+        """Count a cost without a tier."""
+        with self._lock:
+            if cost_usd is None:
+                self._numbers["unpriced"] += 1
+            else:
+                self._usd[kind] += cost_usd
 
     def failed(self, tier: str) -> None:
         """Count a call that failed."""

@@ -139,7 +139,7 @@ def _notices(stats: RouterStats) -> tuple[Notice, ...]:
         differs = format_count(stats.shadow_differs)
         notices.append(
             Notice(
-                f"Shadow mode: {differs} calls would have gone elsewhere, for about ${stats.shadow_usd:.6f} in all."
+                f"Shadow mode: {differs} calls would have gone elsewhere, for about ${stats.shadow_usd:.6f}."
             )
         )
     for words, number in (

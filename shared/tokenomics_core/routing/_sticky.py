@@ -25,7 +25,8 @@ class Stickiness:
     Attributes:
         payback_calls: Within how many calls a switch to a cheaper tier has to earn back what it loses.
             1 by default: nobody knows how long a conversation goes on.
-        cache_ttl_s: How long a provider keeps a prompt cache that is not read; 300 by default, the usual time.
+        cache_ttl_s: How long a provider keeps a prompt cache that is not read; 300 by default, the usual
+            time.
         entries: How many asks and conversations are remembered.
     """
 
@@ -97,6 +98,8 @@ def stay_reason(
     calls find a warm cache in either tier, so the other earns `current - chosen_warm` with each.
 
     Args:
+        current: The tier with the warm cache.
+        chosen: The cheaper tier.
         chosen_warm_usd: What the call would cost in the other tier if its cache were as warm.
         payback_calls: Within how many calls the switch has to pay.
     """

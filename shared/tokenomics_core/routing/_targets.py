@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from decimal import Decimal
-from typing import TYPE_CHECKING
 
 from tokenomics_core.errors import ConfigurationError
 from tokenomics_core.routing._controller import Controller
@@ -13,11 +12,7 @@ from tokenomics_core.routing._policies import fall_back
 from tokenomics_core.routing._protocols import Assessment, Candidate, PolicyState
 from tokenomics_core.routing._request import RouteRequest
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-__all__ = ["AnswerValue", "TargetCost", "TargetQuality", "choose_by_value"]
+__all__ = ["AnswerValue", "TargetCost", "TargetQuality"]
 
 _FIRST_GAIN = 0.1
 """Before anything is solved or seen: the gain in chance at which the dearest tier is worth its price."""
@@ -40,15 +35,15 @@ class AnswerValue:
 
     @property
     def value_usd(self) -> float | None:
-        """What one good answer is taken to be worth now; None before the first decision of an unsolved target."""
+        """What one good answer is taken to be worth now; None while an unsolved target has seen nothing."""
         level = self._level()
         return None if level is None else math.exp(level)
 
     def choose(
         self,
-        assessment: Assessment,
+        assessment: Assessment,  # noqa: ARG002 - the protocol's signature
         candidates: Sequence[Candidate],
-        request: RouteRequest,
+        request: RouteRequest,  # noqa: ARG002 - likewise
         state: PolicyState,
     ) -> tuple[int, tuple[str, ...]]:
         """Choose the most valuable tier; where chances or costs are unknown, the safe one."""
@@ -84,7 +79,12 @@ class _Target(AnswerValue):
         if value_usd is not None:
             self.controller = Controller(math.log(_value(value_usd)), eta)
 
-    def observe(self, index: int, candidates: Sequence[Candidate], state: PolicyState) -> None:
+    def observe(
+        self,
+        index: int,
+        candidates: Sequence[Candidate],
+        state: PolicyState,  # noqa: ARG002 - the protocol's signature
+    ) -> None:
         """Move the value after a decision that stands."""
         if len(candidates) < 2 or any(c.probability is None or c.cost_usd is None for c in candidates):
             return
@@ -102,8 +102,8 @@ class _Target(AnswerValue):
 class TargetQuality(_Target):
     """Keep a share of the best tier's quality at the least cost, on average over questions.
 
-    The value of a good answer rises while the chances of the chosen tiers fall short of `quality` times the best
-    ones, and sinks while they exceed it: the dual of "least cost subject to mean quality".
+    The value of a good answer rises while the chances of the chosen tiers fall short of `quality` times the
+    best ones, and sinks while they exceed it: the dual of "least cost subject to mean quality".
 
     Args:
         quality: Share of the best tier's chance of a good answer to keep, in (0, 1].
@@ -154,27 +154,13 @@ class TargetCost(_Target):
         self.usd_per_1000 = _value(usd_per_1000, "usd_per_1000")
         super().__init__(value_usd, eta)
 
-    def _off_target(self, chosen: Candidate, candidates: Sequence[Candidate]) -> float:
+    def _off_target(
+        self,
+        chosen: Candidate,
+        candidates: Sequence[Candidate],  # noqa: ARG002 - likewise
+    ) -> float:
         target = self.usd_per_1000 / 1000
-        return min(1.0, (target - float(chosen.cost_usd or 0)) / target)
-
-
-def choose_by_value(
-    chances: NDArray[np.float64], costs_usd: NDArray[np.float64], value_usd: float
-) -> NDArray[np.intp]:
-    """Choose for many questions as `AnswerValue` does for one.
-
-    Args:
-        chances: Of a good answer, shape (n, tiers).
-        costs_usd: Of a call, shape (n, tiers).
-        value_usd: What one good answer is worth.
-
-    Returns:
-        The index of the chosen tier, shape (n,).
-    """
-    import numpy as np
-
-    return np.argmax(chances * value_usd - costs_usd, axis=1)
+        return (target - float(chosen.cost_usd or 0)) / target
 
 
 def _value(raw: Decimal | float | str, name: str = "value_usd") -> float:
