@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from tokenomics_core.routing import DifficultyClassifier
 
 WEAK, STRONG = "mixtral-8x7b-instruct", "gpt-4-1106-preview"
+SHARE = 0.5
 SETS = ("routellm_mmlu", "routellm_gsm8k")
 SHIPPED = Path(__file__).parents[2] / "shared/tokenomics_core/routing/data/difficulty.npz"
 
@@ -43,13 +44,13 @@ def main() -> int:
         print(f"skipped: {error}; nothing was trained", file=sys.stderr)
         return 2
     for held_out, other in (SETS, SETS[::-1]):
-        classifier = DifficultyClassifier(seed=settings.seed).fit(*sets[other])
+        classifier = DifficultyClassifier(seed=settings.seed, robust_share=SHARE).fit(*sets[other])
         texts, weak, strong = sets[held_out]
         area = apgr(classifier.predict(texts), weak, strong)
         print(f"trained on {other}, measured on {held_out}: APGR {area:.3f}")
     texts = [text for rows in sets.values() for text in rows[0]]
     weak, strong = (np.concatenate([rows[column] for rows in sets.values()]) for column in (1, 2))
-    classifier = DifficultyClassifier(seed=settings.seed).fit(texts, weak, strong)
+    classifier = DifficultyClassifier(seed=settings.seed, robust_share=SHARE).fit(texts, weak, strong)
     print(classifier.report_)
     classifier.save(settings.out)
     print(f"{settings.out}: {settings.out.stat().st_size / 1e6:.2f} MB, seed {settings.seed}")

@@ -12,9 +12,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from tokenomics_core.errors import ConfigurationError
 from tokenomics_core.routing._difficulty_file import read_weights, write_weights
-from tokenomics_core.routing._difficulty_fit import FitReport, Settings, fit_weights
+from tokenomics_core.routing._difficulty_fit import Settings, fit_weights
 from tokenomics_core.routing._difficulty_weights import Weights
-from tokenomics_core.routing._outcomes import OutcomeRecord, outcome_arrays
+from tokenomics_core.routing._features import Context
+from tokenomics_core.routing._fit_report import FitReport
+from tokenomics_core.routing._outcomes import OutcomeRecord, outcome_arrays, record_of
 from tokenomics_core.routing._protocols import Assessment
 from tokenomics_core.routing._request import RouteRequest
 from tokenomics_core.routing._tier import Tier
@@ -25,9 +27,10 @@ __all__ = ["DifficultyClassifier"]
 class DifficultyClassifier:
     """Predict for each tier the chance that its answer is good enough.
 
-    Logistic regressions on the rarity-weighted words of a question and fifteen robust features
-    (`FEATURE_NAMES`), one per tier, calibrated on held-out folds. Where a question's words are not those of
-    the training questions, words mislead; there the robust features alone decide, and the answer says so.
+    Logistic regressions on the rarity-weighted words of a question and on named features (`FEATURE_NAMES`,
+    and `CONTEXT_NAMES` of history and tools), one per tier, calibrated on held-out folds. Where a question's
+    words or form are not those of the training questions, words mislead; there the features alone decide,
+    and the answer says so.
 
     Attributes:
         weights_: What was learned; None before `fit`.
@@ -43,21 +46,26 @@ class DifficultyClassifier:
         strength: float = 0.3,
         robust_strength: float = 0.03,
         feature_weight: float = 0.3,
+        robust_share: float = 0.0,
         max_terms: int = 60_000,
         folds: int = 5,
         seed: int = 0,
     ) -> None:
-        """Set how to learn; the defaults come from `benchmarks/routing.py`.
+        """Set how to learn; where the defaults come from stands in `docs/routing_classifier.md`.
 
         Args:
             strength: Inverse regularisation of the model with words (the C of scikit-learn).
             robust_strength: The same of the model with the fifteen features only.
             feature_weight: Weight of a standardised feature beside the words.
+            robust_share: What the features-only model counts beside the one with words, in [0, 1]. 0 is best
+                on traffic like the training questions; the shipped weights have 0.5, as nobody's traffic is.
             max_terms: Most words and pairs of words to keep.
             folds: Parts for the held-out predictions that calibrate.
             seed: Of the shuffle into folds.
         """
-        self.settings = Settings(strength, robust_strength, feature_weight, max_terms, folds, seed)
+        self.settings = Settings(
+            strength, robust_strength, feature_weight, max_terms, folds, seed, robust_share
+        )
         self.weights_: Weights | None = None
         self.report_: FitReport | None = None
 
@@ -83,14 +91,48 @@ class DifficultyClassifier:
         """
         return self.fit_outcomes(texts, {"weak": weak_ok, "strong": strong_ok})
 
-    def fit_outcomes(self, texts: Sequence[str], outcomes: Mapping[str, ArrayLike]) -> DifficultyClassifier:
-        """Learn from the outcomes of N tiers, the weakest first; NaN where a tier was not asked."""
-        self.weights_, self.report_ = fit_weights(texts, outcomes, self.settings)
+    def fit_outcomes(
+        self,
+        texts: Sequence[str],
+        outcomes: Mapping[str, ArrayLike],
+        *,
+        contexts: Sequence[Context] | None = None,
+    ) -> DifficultyClassifier:
+        """Learn from the outcomes of N tiers.
+
+        Args:
+            texts: The questions, n of them.
+            outcomes: By tier, the weakest first, scores of shape (n,), each in [0, 1]; NaN where not asked.
+            contexts: The history and the tools of each question.
+
+        Raises:
+            ConfigurationError: As of `fit`.
+        """
+        self.weights_, self.report_ = fit_weights(texts, outcomes, self.settings, contexts)
         return self
 
-    def fit_records(self, records: Iterable[OutcomeRecord | Mapping[str, object]]) -> DifficultyClassifier:
-        """Learn from one's own log: right or wrong, scores, preferences or thumbs (see `OutcomeRecord`)."""
-        return self.fit_outcomes(*outcome_arrays(records))
+    def fit_records(
+        self,
+        records: Iterable[OutcomeRecord | Mapping[str, object]],
+        *,
+        tiers: Sequence[str] | None = None,
+    ) -> DifficultyClassifier:
+        """Learn from one's own log: right or wrong, scores, preferences or thumbs (see `OutcomeRecord`).
+
+        Args:
+            records: One per question.
+            tiers: The tiers to learn, the weakest first; None: all, ordered by their mean score.
+
+        Raises:
+            ConfigurationError: As of `fit`; or a record cannot be read, or one of `tiers` is in none.
+        """
+        kept = [record_of(number, record) for number, record in enumerate(records, start=1)]
+        texts, outcomes = outcome_arrays(kept)
+        contexts = [(record.history, record.tools) for record in kept]
+        order = _by_mean(outcomes) if tiers is None else list(tiers)
+        if missing := [tier for tier in order if tier not in outcomes]:
+            raise ConfigurationError(f"no record has an outcome of {missing}; nothing was learned")
+        return self.fit_outcomes(texts, {tier: outcomes[tier] for tier in order}, contexts=contexts)
 
     def predict(self, texts: Sequence[str]) -> NDArray[np.float64]:
         """Predict what the strongest tier gains over the weakest.
@@ -110,39 +152,40 @@ class DifficultyClassifier:
         return np.array(rows, dtype=np.float64).reshape(-1, len(weights.tiers))
 
     def out_of_domain(self, texts: Sequence[str]) -> NDArray[np.bool_]:
-        """Tell for which questions only the robust features decide, shape (n,)."""
+        """Tell for which questions only the features decide, shape (n,)."""
         weights = self._learned()
-        return np.array([weights.chances(text)[1] for text in texts], dtype=np.bool_)
+        return np.array([weights.chances(text)[1] is not None for text in texts], dtype=np.bool_)
 
-    def chances(self, text: str) -> tuple[dict[str, float], bool]:
+    def chances(self, text: str, *, context: Context = ((), ())) -> tuple[dict[str, float], bool]:
         """Predict for one question: each learned tier's chance, and whether it is out of domain."""
         weights = self._learned()
-        values, outside = weights.chances(text)
-        return dict(zip(weights.tiers, values, strict=True)), outside
+        values, strange = weights.chances(text, context)
+        return dict(zip(weights.tiers, values, strict=True)), strange is not None
 
     def assess(self, request: RouteRequest, tiers: Sequence[Tier]) -> Assessment:
         """Assess one request for a router.
 
-        Tiers of the names it was trained on get their own chances. Where the names are others, as with the
-        shipped weights, the first and last of `tiers` stand for the weakest and strongest it knows, and those
-        between them are placed evenly.
+        Tiers of the names it was trained on get their own chances, and others beside them none. Where no
+        name is known, as with the shipped weights, the first and last of `tiers` stand for the weakest and
+        strongest it knows, and those between them are placed evenly.
         """
-        learned, outside = self.chances(request.question)
-        names = [tier.name for tier in tiers]
-        if set(names) <= learned.keys():
-            chances = {name: learned[name] for name in names}
-        else:
-            weak, strong = learned[self.tiers_[0]], learned[self.tiers_[-1]]
-            steps = max(1, len(names) - 1)
-            chances = {name: weak + (strong - weak) * place / steps for place, name in enumerate(names)}
+        weights = self._learned()
+        values, strange = weights.chances(request.question, (request.history, request.tools))
+        learned = dict(zip(weights.tiers, values, strict=True))
+        chances = {tier.name: learned[tier.name] for tier in tiers if tier.name in learned}
+        if not chances:
+            steps = max(1, len(tiers) - 1)
+            chances = {
+                tier.name: values[0] + (values[-1] - values[0]) * place / steps
+                for place, tier in enumerate(tiers)
+            }
+        known = list(chances.values()) if len(chances) > 1 else values
         return Assessment(
             name=self.name,
             probabilities=chances,
-            score=learned[self.tiers_[-1]] - learned[self.tiers_[0]],
-            out_of_domain=outside,
-            reasons=("its words are unlike those of the training questions: features alone decide",)
-            if outside
-            else (),
+            score=known[-1] - known[0],
+            out_of_domain=strange is not None,
+            reasons=() if strange is None else (f"{strange}: features alone decide",),
         )
 
     @property
@@ -171,3 +214,7 @@ class DifficultyClassifier:
                 "this DifficultyClassifier has not learned anything; call fit, load or pretrained first"
             )
         return self.weights_
+
+
+def _by_mean(outcomes: Mapping[str, NDArray[np.float64]]) -> list[str]:
+    return sorted(outcomes, key=lambda tier: float(np.nanmean(outcomes[tier])))

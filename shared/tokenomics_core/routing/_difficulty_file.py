@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from tokenomics_core.errors import ConfigurationError
-from tokenomics_core.routing._difficulty_fit import FitReport
 from tokenomics_core.routing._difficulty_weights import Linear, Weights
-from tokenomics_core.routing._features import FEATURE_NAMES, FEATURES_VERSION
+from tokenomics_core.routing._features import CONTEXT_NAMES, FEATURE_NAMES, FEATURES_VERSION
+from tokenomics_core.routing._fit_report import FitReport
 from tokenomics_core.routing._words import Vocabulary
 
 __all__ = ["read_weights", "write_weights"]
@@ -29,10 +29,11 @@ def write_weights(weights: Weights, report: FitReport | None, path: Path) -> Non
         "format": _FORMAT,
         "version": _VERSION,
         "features_version": FEATURES_VERSION,
-        "features": FEATURE_NAMES,
+        "features": FEATURE_NAMES + CONTEXT_NAMES,
         "tiers": weights.tiers,
         "feature_weight": weights.feature_weight,
         "least_coverage": weights.least_coverage,
+        "robust_share": weights.robust_share,
         "full": [_scalars(model) for model in weights.full],
         "robust": [_scalars(model) for model in weights.robust],
         "report": _report_fields(report),
@@ -47,6 +48,8 @@ def write_weights(weights: Weights, report: FitReport | None, path: Path) -> Non
                 idf=np.array(weights.vocabulary.idf_, dtype=np.float32),
                 mean=weights.mean,
                 deviation=weights.deviation,
+                lowest=weights.lowest,
+                highest=weights.highest,
                 words=np.array([model.words for model in weights.full], dtype=np.float32),
                 features=np.array([model.features for model in weights.full]),
                 robust=np.array([model.features for model in weights.robust]),
@@ -73,6 +76,8 @@ def read_weights(path: Path) -> tuple[Weights, FitReport | None]:
                 Vocabulary(terms if len(file["idf"]) else (), file["idf"].astype(np.float64).tolist()),
                 file["mean"],
                 file["deviation"],
+                file["lowest"],
+                file["highest"],
                 float(header["feature_weight"]),
                 tuple(
                     Linear(row, features, **scalars)
@@ -83,6 +88,7 @@ def read_weights(path: Path) -> tuple[Weights, FitReport | None]:
                     for features, scalars in zip(file["robust"], header["robust"], strict=True)
                 ),
                 float(header["least_coverage"]),
+                float(header["robust_share"]),
             )
     except ConfigurationError:
         raise
@@ -96,7 +102,7 @@ def read_weights(path: Path) -> tuple[Weights, FitReport | None]:
 
 
 def _check(header: dict[str, Any], path: Path) -> None:
-    expected = (_FORMAT, _VERSION, FEATURES_VERSION, list(FEATURE_NAMES))
+    expected = (_FORMAT, _VERSION, FEATURES_VERSION, list(FEATURE_NAMES + CONTEXT_NAMES))
     found = (
         header.get("format"),
         header.get("version"),
@@ -122,6 +128,7 @@ def _report_fields(report: FitReport | None) -> dict[str, Any] | None:
         "labels": dict(report.labels),
         "rates": dict(report.rates),
         "calibration_errors": dict(report.calibration_errors),
+        "calibration_intervals": dict(report.calibration_intervals),
         "apgr": report.apgr,
         "apgr_interval": report.apgr_interval,
         "cautions": report.cautions,
@@ -130,7 +137,9 @@ def _report_fields(report: FitReport | None) -> dict[str, Any] | None:
 
 def _restored(fields: dict[str, Any]) -> dict[str, Any]:
     interval = fields["apgr_interval"]
+    intervals = fields["calibration_intervals"]
     return fields | {
+        "calibration_intervals": {tier: tuple(bounds) for tier, bounds in intervals.items()},
         "apgr_interval": tuple(interval) if interval else None,
         "cautions": tuple(fields["cautions"]),
     }

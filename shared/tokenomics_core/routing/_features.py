@@ -1,4 +1,4 @@
-"""Fifteen named properties of a question that tell hard from easy in domains never seen in training."""
+"""Named properties of a question that tell hard from easy in domains never seen in training."""
 
 from __future__ import annotations
 
@@ -9,9 +9,21 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["FEATURES_VERSION", "FEATURE_NAMES", "feature_matrix", "text_features"]
+__all__ = [
+    "CONTEXT_NAMES",
+    "FEATURES_VERSION",
+    "FEATURE_NAMES",
+    "NO_CONTEXT",
+    "Context",
+    "context_features",
+    "feature_matrix",
+    "text_features",
+]
 
-FEATURES_VERSION = 1
+Context = tuple[Sequence[tuple[str, str]], Sequence[str]]
+"""Earlier messages as (role, text), and the names of the tools on offer."""
+
+FEATURES_VERSION = 2
 """Weights learned on one version are not read with another."""
 
 FEATURE_NAMES = (
@@ -31,6 +43,11 @@ FEATURE_NAMES = (
     "says_which",
     "asks_why",
 )
+"""Of the question alone."""
+CONTEXT_NAMES = ("log_messages", "log_history_characters", "log_tools", "short_follow_up")
+"""Of what stands around it; without weight where nothing was learned of it."""
+NO_CONTEXT = [0.0] * len(CONTEXT_NAMES)
+_SHORT = 6
 _WORD = re.compile(r"\w+")
 _DIGIT = re.compile(r"\d")
 _CAPITAL = re.compile(r"[A-Z]")
@@ -63,6 +80,24 @@ def text_features(text: str) -> list[float]:
     ]
 
 
-def feature_matrix(texts: Sequence[str]) -> NDArray[np.float64]:
-    """Compute the features of several texts, shape (n, 15)."""
-    return np.array([text_features(text) for text in texts], dtype=np.float64).reshape(-1, len(FEATURE_NAMES))
+def context_features(text: str, context: Context) -> list[float]:
+    """Compute the features of `CONTEXT_NAMES`; all zeros without earlier messages and tools."""
+    history, tools = context
+    if not history and not tools:
+        return NO_CONTEXT
+    return [
+        math.log1p(len(history)),
+        math.log1p(sum(len(message) for _, message in history)),
+        math.log1p(len(tools)),
+        float(bool(history) and len(text.split()) < _SHORT),
+    ]
+
+
+def feature_matrix(texts: Sequence[str], contexts: Sequence[Context] | None = None) -> NDArray[np.float64]:
+    """Compute all features of several questions, shape (n, 19): of the text, then of the context."""
+    around = contexts if contexts is not None else [((), ())] * len(texts)
+    rows = [
+        text_features(text) + context_features(text, context)
+        for text, context in zip(texts, around, strict=True)
+    ]
+    return np.array(rows, dtype=np.float64).reshape(-1, len(FEATURE_NAMES) + len(CONTEXT_NAMES))

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 from tokenomics_core.errors import ConfigurationError
 
-__all__ = ["OutcomeRecord", "outcome_arrays"]
+__all__ = ["OutcomeRecord", "outcome_arrays", "record_of"]
 
 _THUMBS = {"up": 1.0, "down": 0.0, "👍": 1.0, "👎": 0.0}
 
@@ -30,6 +31,8 @@ class OutcomeRecord:
         tie: Two tiers whose answers were found equal; both are taken as good enough.
         task: What kind of task it was, as a `TaskTable` reads it.
         costs_usd: By tier what its answer cost, as an evaluation reads it.
+        history: Earlier messages as (role, text).
+        tools: Names of the tools on offer.
     """
 
     text: str
@@ -39,6 +42,8 @@ class OutcomeRecord:
     tie: tuple[str, str] | None = None
     task: str | None = None
     costs_usd: Mapping[str, float] = field(default_factory=dict)
+    history: Sequence[tuple[str, str]] = ()
+    tools: Sequence[str] = ()
 
     def scores(self) -> dict[str, float]:
         """Turn whatever is known into a score in [0, 1] by tier.
@@ -63,30 +68,35 @@ def outcome_arrays(
     Raises:
         ConfigurationError: A record cannot be read, or no tier appears in any; nothing was learned.
     """
-    texts: list[str] = []
-    rows: list[dict[str, float]] = []
-    for number, raw in enumerate(records, start=1):
-        try:
-            record = raw if isinstance(raw, OutcomeRecord) else OutcomeRecord(**raw)
-            scores = record.scores()
-        except (TypeError, AttributeError, ConfigurationError) as error:
-            raise ConfigurationError(
-                f"record {number} cannot be read ({error}); nothing was learned"
-            ) from error
-        if not isinstance(record.text, str):
-            raise ConfigurationError(f"record {number}: text must be text, not {record.text!r:.80}")
-        texts.append(record.text)
-        rows.append(scores)
+    kept = [record_of(number, record) for number, record in enumerate(records, start=1)]
+    texts = [record.text for record in kept]
+    rows = [record.scores() for record in kept]
     tiers = list(dict.fromkeys(tier for row in rows for tier in row))
     if not tiers:
         raise ConfigurationError("no record names a tier's outcome; nothing was learned")
     return texts, {tier: np.array([row.get(tier, math.nan) for row in rows]) for tier in tiers}
 
 
+def record_of(number: int, raw: OutcomeRecord | Mapping[str, Any]) -> OutcomeRecord:
+    """Read one record, the `number`-th, and check it.
+
+    Raises:
+        ConfigurationError: It cannot be read; nothing was learned.
+    """
+    try:
+        record = raw if isinstance(raw, OutcomeRecord) else OutcomeRecord(**raw)
+        record.scores()
+    except (TypeError, AttributeError, ConfigurationError) as error:
+        raise ConfigurationError(f"record {number} cannot be read ({error}); nothing was learned") from error
+    if not isinstance(record.text, str):
+        raise ConfigurationError(f"record {number}: text must be text, not {record.text!r:.80}")
+    return record
+
+
 def _score(tier: str, value: object) -> float:
     if isinstance(value, str) and value in _THUMBS:
         return _THUMBS[value]
-    if isinstance(value, (bool, int, float)) and 0 <= value <= 1:
+    if isinstance(value, Real) and 0 <= float(value) <= 1:
         return float(value)
     raise ConfigurationError(
         f"the outcome of {tier!r} must be True, False, 'up', 'down' or in [0, 1], not {value!r:.80}"

@@ -29,8 +29,8 @@ class SemanticRoutes:
     Every example votes for its tier, the more alike the louder; how much louder is fitted by leaving out one
     example at a time. A tier is good enough for what it and the weaker ones are meant for. A question that
     is less like every example than almost all examples are like each other is out of domain and gets no
-    chances: meaning is unknown there, not easy. With a handful of scattered examples that bound is loose: give
-    ten or more each, or set it.
+    chances: unknown, not easy. With a handful of scattered examples that bound is loose: give ten or more
+    each, or set it.
     """
 
     name = "semantic_routes"

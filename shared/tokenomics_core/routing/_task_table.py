@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tokenomics_core.errors import ConfigurationError
-from tokenomics_core.routing._outcomes import OutcomeRecord
+from tokenomics_core.routing._outcomes import OutcomeRecord, record_of
 from tokenomics_core.routing._protocols import Assessment, AsyncClassifier, Classifier
 from tokenomics_core.routing._request import RouteRequest
 from tokenomics_core.routing._tier import Tier
@@ -79,14 +79,8 @@ class TaskTable:
         """
         sums: dict[str, dict[str, tuple[float, int]]] = {}
         for number, raw in enumerate(records, start=1):
-            try:
-                record = raw if isinstance(raw, OutcomeRecord) else OutcomeRecord(**raw)
-                scores = record.scores()
-            except (TypeError, AttributeError, ConfigurationError) as error:
-                raise ConfigurationError(
-                    f"record {number} cannot be read ({error}); nothing was learned"
-                ) from error
-            for tier, score in scores.items():
+            record = record_of(number, raw)
+            for tier, score in record.scores().items():
                 _add(sums, record.task or "", tier, score)
         return self._learn(sums)
 

@@ -4,10 +4,14 @@ from tokenomics_core.routing._difficulty import DifficultyClassifier
 from tokenomics_core.routing._function_classifier import FunctionClassifier
 from tokenomics_core.routing._heuristic import HeuristicClassifier
 from tokenomics_core.routing._llm_classifier import LLMClassifier, LLMReply, LLMSpending
+from tokenomics_core.routing._protocols import Assessment, AsyncClassifier, Classifier
 from tokenomics_core.routing._semantic_routes import SemanticRoutes
 from tokenomics_core.routing._task_table import TaskTable
 
 __all__ = [
+    "Assessment",
+    "AsyncClassifier",
+    "Classifier",
     "DifficultyClassifier",
     "FunctionClassifier",
     "HeuristicClassifier",

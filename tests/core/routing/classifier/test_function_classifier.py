@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from tokenomics_core import ConfigurationError
-from tokenomics_core.routing import Assessment, AsyncClassifier, RouteRequest, Tier
-from tokenomics_core.routing.classifiers import FunctionClassifier
+from tokenomics_core.routing import RouteRequest, Tier
+from tokenomics_core.routing.classifiers import Assessment, AsyncClassifier, FunctionClassifier
 
 TIERS = tuple(Tier(name=name, model=name) for name in ("small", "middle", "large"))
 ASK = RouteRequest(question="why?", task="maths")
@@ -83,8 +83,19 @@ async def test_a_sync_function_does_not_run_on_the_event_loop():
 
 @pytest.mark.parametrize(
     "wrong",
-    [None, "huge", {"huge": 0.5}, {"small": 1.5}, {"small": -0.1}, {"small": "0.5"}, {"small": float("nan")}]
-    + [float("inf"), float("nan"), [1, 2], {"small": None}],
+    [
+        None,
+        "huge",
+        {"huge": 0.5},
+        {"small": 1.5},
+        {"small": -0.1},
+        {"small": "0.5"},
+        {"small": float("nan")},
+        float("inf"),
+        float("nan"),
+        [1, 2],
+        {"small": None},
+    ],
 )
 def test_anything_else_is_refused_by_name(wrong):
     with pytest.raises(ConfigurationError, match="mine"):

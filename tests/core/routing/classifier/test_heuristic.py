@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokenomics_core.routing import Classifier, RouteRequest, Tier
-from tokenomics_core.routing.classifiers import HeuristicClassifier
+from tokenomics_core.routing import RouteRequest, Tier
+from tokenomics_core.routing.classifiers import Classifier, HeuristicClassifier
 
 PLAIN = (Tier(name="small", model="s"), Tier(name="large", model="l"))
 STATED = (
@@ -17,9 +17,9 @@ STATED = (
 )
 EASY = "Who wrote Faust?"
 HARD = (
-    "Suppose that a plant must not run below 40 % load unless the grid is down. First derive the cost of a cold start, "
-    "then compare it with the cost of idling, and explain which assumption the conclusion depends on. What changes if "
-    "prices are negative?\n1. Give the formula.\n2. State the consequences."
+    "Suppose that a plant must not run below 40 % load unless the grid is down. First derive the cost of a cold "
+    "start, then compare it with the cost of idling, and explain which assumption the conclusion depends on. "
+    "What changes if prices are negative?\n1. Give the formula.\n2. State the consequences."
 )
 
 

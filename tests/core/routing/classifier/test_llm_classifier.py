@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from tokenomics_core import ConfigurationError, Usage
 from tokenomics_core.pricing import PriceBook
-from tokenomics_core.routing import AsyncClassifier, RouteRequest, Tier
-from tokenomics_core.routing.classifiers import LLMClassifier, LLMReply
+from tokenomics_core.routing import RouteRequest, Tier
+from tokenomics_core.routing.classifiers import AsyncClassifier, LLMClassifier, LLMReply
 
 TIERS = (
     Tier(name="small", model="s", labels={"about": "short facts"}),
@@ -43,8 +43,17 @@ def test_no_answer_of_the_model_breaks_it_or_gives_a_chance_outside_0_to_1(text)
 
 @pytest.mark.parametrize(
     "text",
-    ["", "large", '{"small": 50', '{"tiny": 50}', '{"small": 101, "large": -1}', '{"small": true}']
-    + ['{"small": "50"}', '{"small": NaN}', '{"small": Infinity}'],
+    [
+        "",
+        "large",
+        '{"small": 50',
+        '{"tiny": 50}',
+        '{"small": 101, "large": -1}',
+        '{"small": true}',
+        '{"small": "50"}',
+        '{"small": NaN}',
+        '{"small": Infinity}',
+    ],
 )
 def test_an_answer_that_cannot_be_read_assesses_nothing_but_is_paid(text):
     classifier = LLMClassifier(replying(text, cost_usd=Decimal("0.002")))

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from tokenomics_core import ConfigurationError
 from tokenomics_core.embedding import FunctionEmbedder
-from tokenomics_core.routing import AsyncClassifier, RouteRequest, Tier
-from tokenomics_core.routing.classifiers import SemanticRoutes
+from tokenomics_core.routing import RouteRequest, Tier
+from tokenomics_core.routing.classifiers import AsyncClassifier, SemanticRoutes
 
 TIERS = tuple(Tier(name=name, model=name) for name in ("small", "middle", "large"))
 EXAMPLES = {

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tokenomics_core import ConfigurationError
-from tokenomics_core.routing import Assessment, OutcomeRecord, RouteRequest, Tier
-from tokenomics_core.routing.classifiers import FunctionClassifier, HeuristicClassifier, TaskTable
+from tokenomics_core.routing import OutcomeRecord, RouteRequest, Tier
+from tokenomics_core.routing.classifiers import Assessment, FunctionClassifier, HeuristicClassifier, TaskTable
 
 TIERS = (Tier(name="weak", model="w"), Tier(name="strong", model="s"))
 rows = st.lists(
