@@ -1,13 +1,14 @@
 """The cheapest tier that is good enough: routes, cascades, and what they really save.
 
 Classifiers are in `tokenomics_core.routing.classifiers`, policies and what watches them in `.policies`,
-ways to judge an answer in `.acceptors`.
+ways to judge an answer in `.acceptors`, what measures them in `.evaluation`.
 """
 
 from tokenomics_core.routing._acceptor import AnswerAcceptor
+from tokenomics_core.routing._calibrate import calibrate
 from tokenomics_core.routing._cascade import Cascade, Verdict
 from tokenomics_core.routing._difficulty import DifficultyClassifier
-from tokenomics_core.routing._fit_report import FitReport
+from tokenomics_core.routing._evaluate import evaluate_router
 from tokenomics_core.routing._outcomes import OutcomeRecord
 from tokenomics_core.routing._policies import Threshold
 from tokenomics_core.routing._protocols import Acceptor, Answer, Assessment, Classifier, Policy
@@ -30,7 +31,6 @@ __all__ = [
     "Cascade",
     "Classifier",
     "DifficultyClassifier",
-    "FitReport",
     "OutcomeRecord",
     "Policy",
     "Route",
@@ -44,6 +44,8 @@ __all__ = [
     "Threshold",
     "Tier",
     "Verdict",
+    "calibrate",
     "effort_tiers",
+    "evaluate_router",
     "last_ask",
 ]

@@ -68,7 +68,7 @@ def contender(rates: Rates, table: OutcomeTable) -> Contender:
     """
     if isinstance(rates, Decides):
         return _decided(rates, table)
-    if isinstance(rates, Predicts):
+    if isinstance(rates, Predicts) and not (table.has_context and isinstance(rates, Classifier)):
         learned = rates.tiers_
         if set(learned) == set(table.tiers):
             chances = rates.predict_proba(table.texts)
@@ -101,7 +101,7 @@ def _rated(values: Any, table: OutcomeTable) -> Contender:  # whatever numpy rea
 
 def _assessed(classifier: Classifier, table: OutcomeTable) -> Contender:
     tiers = [Tier(name=name, model=name) for name in table.tiers]
-    found = [classifier.assess(request, tiers) for request in _requests(table)]
+    found = [classifier.assess(request, tiers) for request in table.requests]
     chances = _chances([item.probabilities for item in found], table)
     if chances is None:
         scores = [item.score for item in found]
@@ -116,7 +116,7 @@ def _assessed(classifier: Classifier, table: OutcomeTable) -> Contender:
 
 
 def _decided(router: Decides, table: OutcomeTable) -> Contender:
-    routes = [router.decide(request) for request in _requests(table)]
+    routes = [router.decide(request) for request in table.requests]
     places = {name: at for at, name in enumerate(table.tiers)}
     unknown = sorted({route.tier.name for route in routes} - places.keys())
     if unknown:
@@ -132,12 +132,6 @@ def _decided(router: Decides, table: OutcomeTable) -> Contender:
     scores = [route.score for route in routes]
     ranks = chosen if any(score is None for score in scores) else scores
     return Contender(np.asarray(ranks, dtype=np.float64), None, chosen, router_usd)
-
-
-def _requests(table: OutcomeTable) -> list[RouteRequest]:
-    return [
-        RouteRequest(question=text, task=task) for text, task in zip(table.texts, table.tasks, strict=True)
-    ]
 
 
 def _chances(rows: Sequence[Any], table: OutcomeTable) -> NDArray[np.float64] | None:

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tokenomics_core.errors import ConfigurationError
-from tokenomics_core.routing._outcomes import OutcomeRecord
+from tokenomics_core.routing._outcomes import OutcomeRecord, record_of
+from tokenomics_core.routing._request import RouteRequest
 
 __all__ = ["OutcomeTable", "outcome_table"]
 
@@ -21,23 +22,31 @@ class OutcomeTable:
     """The questions whose every tier was judged.
 
     Attributes:
-        texts: The questions, n of them.
-        tasks: What kind of task each was; None where unknown.
+        requests: The questions with their task, history and tools, n of them.
         tiers: Names, the weakest first.
         quality: How good each tier's answer was, shape (n, tiers).
         cost_usd: What each answer cost, shape (n, tiers); None unless every cost is known.
         left_out: How many records lack a tier's outcome.
     """
 
-    texts: list[str]
-    tasks: list[str | None]
+    requests: list[RouteRequest]
     tiers: tuple[str, ...]
     quality: NDArray[np.float64]
     cost_usd: NDArray[np.float64] | None
     left_out: int
 
     def __len__(self) -> int:
-        return len(self.texts)
+        return len(self.requests)
+
+    @property
+    def texts(self) -> list[str]:
+        """The questions alone."""
+        return [request.question for request in self.requests]
+
+    @property
+    def has_context(self) -> bool:
+        """Whether any question came with a history or tools."""
+        return any(request.history or request.tools for request in self.requests)
 
 
 def outcome_table(
@@ -53,7 +62,7 @@ def outcome_table(
     Raises:
         ConfigurationError: A record cannot be read, fewer than two tiers are known, or no record has all.
     """
-    read = [_record(number, raw) for number, raw in enumerate(records, start=1)]
+    read = [record_of(number, raw) for number, raw in enumerate(records, start=1)]
     scores = [record.scores() for record in read]
     named = tuple(dict.fromkeys(tier for row in scores for tier in row)) if tiers is None else tuple(tiers)
     if len(named) < 2 or len(set(named)) < len(named):
@@ -75,8 +84,7 @@ def outcome_table(
         named = tuple(named[at] for at in order)
         quality, costs = quality[:, order], costs[:, order]
     return OutcomeTable(
-        [read[at].text for at in kept],
-        [read[at].task for at in kept],
+        [_request(read[at]) for at in kept],
         named,
         quality,
         costs if known else None,
@@ -84,17 +92,9 @@ def outcome_table(
     )
 
 
-def _record(number: int, raw: OutcomeRecord | Mapping[str, Any]) -> OutcomeRecord:
-    try:
-        record = raw if isinstance(raw, OutcomeRecord) else OutcomeRecord(**raw)
-        record.scores()
-    except (TypeError, AttributeError, ConfigurationError) as error:
-        raise ConfigurationError(f"record {number} cannot be read ({error}); nothing was measured") from error
-    if not isinstance(record.text, str):
-        raise ConfigurationError(
-            f"record {number}: text must be text, not {record.text!r:.80}; nothing was measured"
-        )
-    return record
+def _request(record: OutcomeRecord) -> RouteRequest:
+    history = tuple((role, text) for role, text in record.history)
+    return RouteRequest(question=record.text, task=record.task, history=history, tools=tuple(record.tools))
 
 
 def _cost(record: OutcomeRecord, tier: str) -> float:

@@ -1,6 +1,7 @@
 """Every way to assess a request; all speak one protocol, so a router takes any of them."""
 
 from tokenomics_core.routing._difficulty import DifficultyClassifier
+from tokenomics_core.routing._fit_report import FitReport
 from tokenomics_core.routing._function_classifier import FunctionClassifier
 from tokenomics_core.routing._heuristic import HeuristicClassifier
 from tokenomics_core.routing._llm_classifier import LLMClassifier, LLMReply, LLMSpending
@@ -13,6 +14,7 @@ __all__ = [
     "AsyncClassifier",
     "Classifier",
     "DifficultyClassifier",
+    "FitReport",
     "FunctionClassifier",
     "HeuristicClassifier",
     "LLMClassifier",
