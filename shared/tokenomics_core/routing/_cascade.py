@@ -122,7 +122,9 @@ class Cascade:
         self._most = max_attempts if max_attempts is not None else len(self.router.tiers)
         self._escalates_far = out_of_domain == "escalate"
         self._ranks = {tier.name: rank for rank, tier in enumerate(self.router.tiers)}
+        self._judge = acceptor if isinstance(acceptor, Judge) else None
         self._attempts: Recent[int] = Recent(_REMEMBERED)
+        self._drafts: Recent[frozenset[str]] = Recent(_REMEMBERED)
 
     def first(self, request: RouteRequest | str) -> Route:
         """Say whom to ask first; raises what `Router.decide` raises."""
@@ -145,8 +147,8 @@ class Cascade:
         if (fault := plain_fault(answer)) is not None:
             return Verdict(accept=False, probability=0.0, reasons=(fault,))
         try:
-            if isinstance(self.acceptor, Judge):
-                judged = self.acceptor.judge(question, answer)
+            if self._judge is not None:
+                judged = self._judge.judge(question, answer)
                 return self._paid(judged.probability, judged.cost_usd, judged.reasons)
             return self._free(question, answer)
         except Exception as error:  # noqa: BLE001 - foreign code; an answer nobody could judge is not shown
@@ -154,11 +156,11 @@ class Cascade:
 
     async def ajudge(self, request: RouteRequest | str, answer: Answer) -> Verdict:
         """Say whether an answer will do, as `judge` does; a judge that asks a model is awaited."""
-        if not isinstance(self.acceptor, Judge) or plain_fault(answer) is not None:
+        if self._judge is None or plain_fault(answer) is not None:
             return self.judge(request, answer)
         question = request if isinstance(request, str) else request.question
         try:
-            judged = await self.acceptor.ajudge(question, answer)
+            judged = await self._judge.ajudge(question, answer)
         except Exception as error:  # noqa: BLE001 - likewise
             return _unjudged(error)
         return self._paid(judged.probability, judged.cost_usd, judged.reasons)
@@ -171,6 +173,7 @@ class Cascade:
         if tier is None:
             return None
         self._attempts.put(route.id, self._made(route) + 1)
+        self._drafts.put(route.id, (self._drafts.get(route.id) or frozenset()) | {route.tier.name})
         self.router.note("escalations")
         return self.router.redirect(
             route, tier, f"{route.tier.name}'s answer was rejected: {'; '.join(verdict.reasons)}"
@@ -187,14 +190,15 @@ class Cascade:
         latency_s: float | None = None,
     ) -> Decimal | None:
         """Say how a call went, as to `Router.report`; an answer to be asked again counts as a draft."""
-        is_draft = verdict is not None and not verdict.accept and self._above(route) is not None
+        asked_again = route.tier.name in (self._drafts.get(route.id) or ())
+        will_be = verdict is not None and not verdict.accept and self._above(route) is not None
         return self.router.report(
             route,
             usage=usage,
             cost_usd=cost_usd,
             error=error,
             latency_s=latency_s,
-            kind="draft" if is_draft else "answer",
+            kind="draft" if asked_again or will_be else "answer",
         )
 
     def stats(self) -> RouterStats:

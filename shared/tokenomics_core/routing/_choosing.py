@@ -6,6 +6,7 @@ import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from typing import cast
 
 from tokenomics_core.errors import ConfigurationError
 from tokenomics_core.routing._costs import Costs
@@ -65,6 +66,10 @@ class Chooser:
         self._payback_calls, self._explore, self._shadow = stickiness.payback_calls, explore, shadow
         self._safe_out_of_domain, self._rng = safe_out_of_domain, rng
         self._is_testing = test.holdout > 0 or bool(test.policies)
+        # Once: asking a protocol of every decision would take longer than the decision.
+        self._learning = {
+            id(item) for item in (policy, *test.policies.values()) if isinstance(item, LearningPolicy)
+        }
 
     def choose(self, plan: Plan, assessment: Assessment) -> Choice:
         """Choose one of the candidates; the policy learns from it."""
@@ -90,8 +95,8 @@ class Chooser:
         propensity = 1.0
         if self._shadow is None and arm != "holdout" and self._explore and len(candidates) > 1:
             index, propensity, reasons = self._maybe_explore(plan, candidates, index, reasons, notes)
-        if isinstance(policy, LearningPolicy) and arm != "holdout":
-            policy.observe(index, candidates, state)
+        if arm != "holdout" and id(policy) in self._learning:
+            cast("LearningPolicy", policy).observe(index, candidates, state)
         served = self._shadowed(plan, candidates)
         return Choice(
             candidate=served if served is not None else candidates[index],

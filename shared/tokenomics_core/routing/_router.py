@@ -14,6 +14,7 @@ from tokenomics_core.protocols import Pricer
 from tokenomics_core.routing._booking import Booking
 from tokenomics_core.routing._choosing import Choice, Chooser
 from tokenomics_core.routing._costs import Costs
+from tokenomics_core.routing._difficulty import DifficultyClassifier
 from tokenomics_core.routing._drift import Drift, DriftWatch
 from tokenomics_core.routing._eligibility import check_tiers
 from tokenomics_core.routing._feedback import Feedback, TierFeedback
@@ -44,7 +45,8 @@ class Router:
 
     Args:
         tiers: The weakest first.
-        classifier: Tells how likely each tier is to answer well; the stated qualities alone if None.
+        classifier: Tells how likely each tier is to answer well; if None, the shipped `DifficultyClassifier`,
+            or the stated qualities alone where every tier states one.
         policy: Picks a tier from chances and costs; `TargetQuality(0.95)` if None.
         prices: Prices tiers that state none; the default price book if None.
         safe_tier: Where requests go that cannot be judged; the last tier if None.
@@ -101,7 +103,7 @@ class Router:
             raise ConfigurationError(f"usual_output_tokens must be 1 or more, not {usual_output_tokens!r}")
         test = holdout if isinstance(holdout, ABTest) else ABTest(holdout=holdout or 0.0)
         sticky = stickiness or Stickiness()
-        self.classifier = classifier
+        self.classifier = classifier if classifier is not None else _default_classifier(self.tiers)
         self.policy: Policy = policy if policy is not None else TargetQuality()
         self.safe_tier = safe_tier if safe_tier is not None else self.tiers[-1].name
         self._counts = Counts()
@@ -343,6 +345,12 @@ class Router:
             self._has_warned = True
         for sentence in self.warnings:
             _log.warning(sentence)
+
+
+def _default_classifier(tiers: Sequence[Tier]) -> Classifier | None:
+    if len(tiers) == 1 or all(tier.quality is not None for tier in tiers):
+        return None
+    return DifficultyClassifier.pretrained()
 
 
 def _as_request(request: RouteRequest | str) -> RouteRequest:
