@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 from tokenomics_core import __version__
-from tokenomics_core.cli import _price, _reconcile, _report, _upkeep
+from tokenomics_core.cli import _price, _prompt, _reconcile, _report, _upkeep
 from tokenomics_core.errors import ConfigurationError, TokenomicsError
 
 __all__ = ["main"]
@@ -58,11 +58,11 @@ def _give_up_output() -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="tokenomics",
-        description="What calls cost, whether the bill is right, and upkeep of a ledger.",
+        description="What calls and prompts cost, whether the bill is right, and upkeep of a ledger.",
         epilog=_EPILOG,
     )
     parser.add_argument("--version", action="version", version=f"tokenomics {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for add in (_report.add, _reconcile.add, _price.add, _upkeep.add):
+    for add in (_report.add, _reconcile.add, _price.add, _prompt.add, _upkeep.add):
         add(commands.add_parser)
     return parser
