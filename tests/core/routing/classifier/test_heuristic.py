@@ -17,8 +17,8 @@ STATED = (
 )
 EASY = "Who wrote Faust?"
 HARD = (
-    "Suppose that a plant must not run below 40 % load unless the grid is down. First derive the cost of a cold "
-    "start, then compare it with the cost of idling, and explain which assumption the conclusion depends on. "
+    "Suppose that a plant must not run below 40 % load unless the grid is down. First derive the cost of a "
+    "cold start, then compare it with the cost of idling, and explain which assumption that depends on. "
     "What changes if prices are negative?\n1. Give the formula.\n2. State the consequences."
 )
 
