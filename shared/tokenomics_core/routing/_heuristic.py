@@ -124,4 +124,4 @@ def _slope(place: int, number: int) -> float:
 def _moved(quality: float, odds: float) -> float:
     """Multiply the odds of a chance by `exp(odds)`."""
     good = quality * math.exp(odds)
-    return good / (good + 1 - quality)
+    return good / (good + (1 - quality))
