@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import math
+from decimal import Decimal
 
 import pytest
 from hypothesis import given
@@ -12,7 +13,14 @@ from hypothesis import strategies as st
 
 from tokenomics_core import ConfigurationError
 from tokenomics_core.routing import OutcomeRecord, RouteRequest, Tier
-from tokenomics_core.routing.classifiers import Assessment, FunctionClassifier, HeuristicClassifier, TaskTable
+from tokenomics_core.routing.classifiers import (
+    Assessment,
+    FunctionClassifier,
+    HeuristicClassifier,
+    LLMClassifier,
+    LLMReply,
+    TaskTable,
+)
 
 TIERS = (Tier(name="weak", model="w"), Tier(name="strong", model="s"))
 rows = st.lists(
@@ -85,6 +93,34 @@ async def test_an_unknown_task_goes_to_the_other_classifier_in_sync_and_async_al
         assert (await table.aassess(asked("a"), TIERS)).name == "task_table"
     sync_only = TaskTable(otherwise=HeuristicClassifier()).fit(["a"], {"weak": [1]})
     assert (await sync_only.aassess(asked(None), TIERS)).name == "heuristic"
+
+
+def test_another_classifier_may_have_a_share_where_the_task_is_known():
+    def other(request, tiers):
+        return Assessment(
+            name="other", probabilities={"weak": 0.0, "new": 1.0}, out_of_domain=request.question == "strange"
+        )
+
+    outcomes = {"weak": [1.0], "strong": [1.0]}
+    table = TaskTable(otherwise=FunctionClassifier(other), otherwise_share=0.25).fit(["a"], outcomes)
+    found = table.assess(asked("a"), TIERS)
+    assert found.probabilities == {"weak": 0.75, "strong": 1.0}
+    assert (found.score, found.name) == (0.25, "task_table")
+    strange = table.assess(RouteRequest(question="strange", task="a"), TIERS)
+    assert strange.probabilities == {"weak": 1.0, "strong": 1.0}
+
+
+async def test_a_model_that_has_a_share_is_paid_and_one_that_has_none_is_not_asked():
+    calls = []
+
+    async def ask(prompt):
+        calls.append(prompt)
+        return LLMReply(text='{"weak": 50}', cost_usd=Decimal("0.1"))
+
+    for share, cost, number in ((0.0, 0, 0), (0.5, Decimal("0.1"), 1)):
+        table = TaskTable(otherwise=LLMClassifier(ask), otherwise_share=share).fit(["a"], {"weak": [1.0]})
+        assert (await table.aassess(asked("a"), TIERS)).cost_usd == cost
+        assert len(calls) == number
 
 
 def test_a_tier_without_outcomes_gets_no_chance_and_no_score():
@@ -168,6 +204,12 @@ def test_outcomes_that_do_not_fit_teach_nothing(tasks, outcomes, problem):
 def test_a_record_that_cannot_be_read_is_named_by_its_place():
     with pytest.raises(ConfigurationError, match="record 2"):
         TaskTable().fit_records([{"text": "1", "outcomes": {"weak": 1}}, {"outcomes": {"weak": 1}}])
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.1, math.nan])
+def test_a_share_outside_0_to_1_is_refused(share):
+    with pytest.raises(ConfigurationError, match="otherwise_share"):
+        TaskTable(otherwise_share=share)
 
 
 @pytest.mark.parametrize("count", [0, -1, math.nan, math.inf])
