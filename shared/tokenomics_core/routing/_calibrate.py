@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["Calibration", "calibrate"]
 
 _ENOUGH = 200
+_ROUNDING = 1e-9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -200,7 +201,7 @@ def _target(
             "target_cost_usd needs records that say what every answer cost; nothing was solved"
         )
     prices = 1000 * table.cost_usd.mean(axis=0)
-    if usd is None or not prices.min() <= float(usd) < math.inf:
+    if usd is None or not prices.min() * (1 - _ROUNDING) <= float(usd) < math.inf:
         raise ConfigurationError(
             f"target_cost_usd must be at least what the cheapest tier costs, ${prices.min():.6g} for 1,000 "
             f"questions, not {usd!r}; nothing was solved"

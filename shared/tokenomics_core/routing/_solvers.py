@@ -45,7 +45,7 @@ class ByShare:
 
     def solve(self, weights: NDArray[np.float64]) -> list[float]:
         ordered = self._scores[self._order]
-        return [_weighted_quantile(ordered, weights[self._order], 1 - above) for above in self._above]
+        return [_level_for(ordered, weights[self._order], above) for above in self._above]
 
     def chosen(self, solved: Sequence[float]) -> NDArray[np.intp]:
         chosen = np.zeros(len(self._scores), dtype=np.intp)
@@ -121,11 +121,18 @@ class ByQuality(ByShare):
         return Threshold(_level(solved[0]))
 
 
-def _weighted_quantile(ordered: NDArray[np.float64], weights: NDArray[np.float64], share: float) -> float:
-    """Return the least score below which lies at least `share` of the weight."""
-    below = np.cumsum(weights)
-    at = int(np.searchsorted(below, share * below[-1] * (1 + 1e-12), side="right"))
-    return float(ordered[at]) if at < len(ordered) else float(np.nextafter(ordered[-1], math.inf))
+def _level_for(ordered: NDArray[np.float64], weights: NDArray[np.float64], share: float) -> float:
+    """Return the threshold at and above which the weight comes closest to a share; ties go together.
+
+    Args:
+        ordered: Scores, rising.
+        weights: How often each counts.
+        share: Of the weight, in [0, 1].
+    """
+    levels, first = np.unique(ordered, return_index=True)
+    above = np.append(np.cumsum(weights[::-1])[::-1][first], 0.0)
+    at = int(np.argmin(np.abs(above - share * above[0])))
+    return float(levels[at]) if at < len(levels) else float(np.nextafter(levels[-1], math.inf))
 
 
 def _level(score: float) -> float:
