@@ -11,7 +11,7 @@ from tokenomics_core.compression._units import Layout, Unit, layout_of
 
 __all__ = ["Corpus", "Piece", "corpus_of"]
 
-_HEADS_ONLY = ("title", "heading", "table")
+_HEADS_ONLY = ("title", "heading", "lead", "table")
 _LONGEST_CONTEXT = 200
 
 

@@ -9,7 +9,7 @@ from tokenomics_core.compression._units import Layout, Unit
 
 __all__ = ["kept_spans", "rendered"]
 
-_PROSE = ("sentence", "title", "heading")
+_PROSE = ("sentence", "lead", "title", "heading")
 _TABLE = ("table", "row")
 
 
@@ -72,7 +72,7 @@ def _gap(text: str, before: Unit, unit: Unit, marker: str) -> str:
     if before.kind in _TABLE and unit.kind == "row":
         return f"\n|{marker}|\n" if marker.strip() else "\n"
     if before.kind in {"title", "heading"} or unit.kind in {"title", "heading"}:
-        own_line = unit.kind != "sentence"
+        own_line = unit.kind not in {"sentence", "lead"}
     else:
         own_line = before.kind not in _PROSE or unit.kind not in _PROSE
     if not own_line:

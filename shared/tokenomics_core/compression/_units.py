@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from tokenomics_core.compression._document import title_end
@@ -190,7 +190,7 @@ class _Reader:
         while last < len(lines) and not closing.match(self._text[slice(*lines[last])]):
             last += 1
         last = min(last, len(lines) - 1)
-        self._add(lines[at][0], lines[last][1], "code", self._heads())
+        self._add(lines[at][0], lines[last][1], "code", self._heads() + self._lead_in())
         return last + 1
 
     def _heading(self, start: int, end: int, level: int) -> None:
@@ -199,8 +199,8 @@ class _Reader:
         self._headings.append((level, place))
 
     def _table(self, lines: list[tuple[int, int]], at: int) -> int:
-        header = self._add(lines[at][0], lines[at + 1][1], "table", self._heads())
-        heads = (*self._heads(), header)
+        heads = self._heads() + self._lead_in()
+        heads = (*heads, self._add(lines[at][0], lines[at + 1][1], "table", heads))
         at += 2
         while at < len(lines) and "|" in self._text[slice(*lines[at])]:
             self._add(*lines[at], "row", heads)
@@ -208,13 +208,8 @@ class _Reader:
         return at
 
     def _list(self, lines: list[tuple[int, int]], at: int) -> int:
-        """Read a list: the sentence before it that ends in a colon goes with each item."""
         self._close_prose()
-        heads = self._heads()
-        if self._units and self._units[-1].kind == "sentence":
-            lead = self._units[-1]
-            if self._text[lead.start : lead.end].rstrip().endswith((":", "：")):
-                heads = (*heads, len(self._units) - 1)
+        heads = self._heads() + self._lead_in()
         while at < len(lines):
             start, end = lines[at]
             if not _ITEM.match(self._text[start:end]):
@@ -229,6 +224,16 @@ class _Reader:
             else:
                 self._add(start, end, "item", heads)
         return at
+
+    def _lead_in(self) -> tuple[int, ...]:
+        """Turn a last sentence that ends in a colon into a head of what it announces."""
+        if not self._units or self._units[-1].kind != "sentence":
+            return ()
+        last = self._units[-1]
+        if not self._text[last.start : last.end].endswith((":", "：")):
+            return ()
+        self._units[-1] = replace(last, kind="lead", leans=False)
+        return (len(self._units) - 1,)
 
     def _continues(self, line: tuple[int, int]) -> bool:
         """A line goes on with an item where it is indented and begins no other block."""
