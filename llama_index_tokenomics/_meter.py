@@ -39,6 +39,7 @@ from llama_index_tokenomics._models import (
     service_tier_of,
 )
 from llama_index_tokenomics._responses import attribution_of
+from llama_index_tokenomics._routing_bill import bill_here
 from llama_index_tokenomics._spans import Span, SpanTree
 from llama_index_tokenomics._stream_usage import StreamUsage, can_report_usage
 from tokenomics_core.observability import CallEnd, CallStart, CostScope, current_scope, is_metered
@@ -216,16 +217,19 @@ class Meter:
         if kind.is_wrapper:
             return
         provider = provider_of(model)
+        bill = bill_here()
+        who = _attribution(span, event.tags)
         start = CallStart(
             key=span.id if span is not None and span.is_model else event.id_,
             model=name_of(model, model_dict),
             provider=provider,
-            attribution=_attribution(span, event.tags),
+            attribution=who if bill is None else bill.over(who),
             prompt=prompt,
             tools=arguments.get("tools"),
             operation=operation,
             service_tier=service_tier_of(model, arguments),
             streaming=span is not None and "stream" in span.method,
+            saving=None if bill is None else bill.saving_usd,
         )
         call = OpenCall(
             start,
