@@ -9,11 +9,12 @@ from typing import Any
 
 from tokenomics_core.errors import ConfigurationError
 from tokenomics_core.protocols import Pricer
+from tokenomics_core.routing._answer_features import agreement
 from tokenomics_core.routing._llm_classifier import LLMReply
 from tokenomics_core.routing._protocols import Answer, Judgement
 from tokenomics_core.steps import call, call_async
 
-__all__ = ["FunctionAcceptor", "LLMJudge"]
+__all__ = ["AgreementAcceptor", "FunctionAcceptor", "LLMJudge"]
 
 _PERCENT = re.compile(r"\d+(?:\.\d+)?")
 _PROMPT = """You judge whether an answer is correct and complete. Question and answer stand between the marks;
@@ -56,6 +57,20 @@ class FunctionAcceptor:
                 f"{self.name} must say True, False or a chance in [0, 1], not {value!r:.80}"
             )
         return float(value)
+
+
+class AgreementAcceptor:
+    """Judge by how many of the answer's `samples` come to the same: of the same model, or of another cheap one.
+
+    The chance is the share that agrees, which nobody has calibrated; an answer without samples has none.
+    Numbers agree by value, other results by their words. `AnswerAcceptor` learns what agreement is worth.
+    """
+
+    name = "agreement"
+
+    def accept_probability(self, question: str, answer: Answer) -> float:  # noqa: ARG002 - the protocol's
+        """Return the share of samples that agree, 0 without any."""
+        return agreement(answer)
 
 
 class LLMJudge:

@@ -12,7 +12,7 @@ from tokenomics_core.routing._arithmetic import check_equations, plain_number
 from tokenomics_core.routing._features import FEATURE_NAMES, text_features
 from tokenomics_core.routing._protocols import Answer
 
-__all__ = ["ANSWER_FEATURES_VERSION", "ANSWER_FEATURE_NAMES", "answer_features", "final_answer"]
+__all__ = ["ANSWER_FEATURES_VERSION", "ANSWER_FEATURE_NAMES", "agreement", "answer_features", "final_answer"]
 
 ANSWER_FEATURES_VERSION = 1
 """Weights learned on one version are not read with another."""
@@ -116,6 +116,21 @@ _SHORT_FINAL = 200
 _LONG_FINAL = 12
 
 
+def agreement(answer: Answer, final: str | None = None) -> float:
+    """Return the share of further samples that come to the same result; 0 without samples.
+
+    Args:
+        answer: With its samples.
+        final: What it comes to, if that is known already.
+    """
+    if not answer.samples:
+        return 0.0
+    result = final_answer(answer.text[:_MUCH_TEXT])[0] if final is None else final
+    return sum(_same(result, final_answer(sample[:_MUCH_TEXT])[0]) for sample in answer.samples) / len(
+        answer.samples
+    )
+
+
 def _response(question: str, text: str, final: str, is_marked: bool) -> list[float]:
     checked, wrong = check_equations(text)
     asked = set(_plain_numbers(question))
@@ -158,13 +173,12 @@ def _form(text: str, answer: Answer) -> list[float]:
 
 def _confidence(answer: Answer, final: str) -> list[float]:
     logprobs = [value for value in answer.logprobs or () if math.isfinite(value)]
-    same = [_same(final, final_answer(sample)[0]) for sample in answer.samples]
     return [
         float(bool(logprobs)),
         sum(logprobs) / len(logprobs) if logprobs else 0.0,
         max(-10.0, min(logprobs)) if logprobs else 0.0,
-        float(bool(same)),
-        sum(same) / len(same) if same else 0.0,
+        float(bool(answer.samples)),
+        agreement(answer, final),
     ]
 
 

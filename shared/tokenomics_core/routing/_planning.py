@@ -116,12 +116,8 @@ class Planner:
     def again(self, made: Route, plan: Plan) -> Route | None:
         """Return the decision of the same ask for a further call, priced anew; None if it no longer holds."""
         name = made.tier.name
-        for candidate in plan.allowed:
-            if candidate.tier.name == name:
-                break
-        else:
-            return None
-        if self._health.rests(name) and any(not self._health.rests(c.tier.name) for c in plan.allowed):
+        candidate = next((item for item in plan.candidates if item.tier.name == name), None)
+        if candidate is None:  # it cannot serve any more, rests, or a budget has run low meanwhile
             return None
         return replace(
             made,

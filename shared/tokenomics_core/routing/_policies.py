@@ -62,8 +62,8 @@ class TargetShare:
     Args:
         share: Share of calls to the strongest tier, in [0, 1].
         at: Threshold to start from, as `calibrate` solves it.
-        eta: How far one decision moves the threshold; 0.1 standard deviations of the scores holds a shift
-            from MMLU to GSM8K within a point. 0.01 by default, for scores that deviate by about 0.1.
+        eta: How far one decision moves the threshold. 0.02 by default, for scores that deviate by about 0.1:
+            it holds a shift from MMLU to GSM8K within a point over 660 questions, where 0.01 is 1.4 off.
 
     Raises:
         ConfigurationError: The share is not in [0, 1].
@@ -71,7 +71,7 @@ class TargetShare:
 
     name = "target_share"
 
-    def __init__(self, share: float, *, at: float = 0.0, eta: float = 0.01) -> None:
+    def __init__(self, share: float, *, at: float = 0.0, eta: float = 0.02) -> None:
         if not 0 <= share <= 1:
             raise ConfigurationError(f"share must be in [0, 1], not {share!r}")
         self.share = share

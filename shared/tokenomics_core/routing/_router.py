@@ -20,7 +20,7 @@ from tokenomics_core.routing._eligibility import check_tiers
 from tokenomics_core.routing._feedback import Feedback, TierFeedback
 from tokenomics_core.routing._health import Health, TierHealth
 from tokenomics_core.routing._planning import Plan, Planner
-from tokenomics_core.routing._protocols import Assessment, AsyncClassifier, Classifier, Policy
+from tokenomics_core.routing._protocols import Assessment, Classifier, Policy
 from tokenomics_core.routing._request import RouteRequest
 from tokenomics_core.routing._route import Route
 from tokenomics_core.routing._shadow import ABTest
@@ -157,10 +157,8 @@ class Router:
         if isinstance(plan, Route):
             return plan
         try:
-            if isinstance(self.classifier, AsyncClassifier):
-                assessment = await self.classifier.aassess(request, self.tiers)
-            else:
-                assessment = self._assess(request)
+            asking = getattr(self.classifier, "aassess", None)  # as an `AsyncClassifier` has it
+            assessment = self._assess(request) if asking is None else await asking(request, self.tiers)
         except Exception as error:  # noqa: BLE001 - likewise
             return self._open(plan, f"the classifier failed ({type(error).__name__})", error)
         return self._finish(plan, assessment)

@@ -21,7 +21,7 @@ from tokenomics_core.routing import (
     Verdict,
 )
 from tokenomics_core.routing._cascade import expected_costs
-from tokenomics_core.routing.acceptors import FunctionAcceptor, LLMJudge
+from tokenomics_core.routing.acceptors import AgreementAcceptor, FunctionAcceptor, LLMJudge
 from tokenomics_core.routing.classifiers import LLMReply
 from tokenomics_core.routing.policies import Candidate, CascadeStart
 from tokenomics_core.types import Usage
@@ -190,6 +190,16 @@ async def test_the_async_steps_are_the_same():
     assert route.tier is SMALL
     verdict = await cascade.ajudge("q", Answer(text="x"))
     assert cascade.next(route, verdict).tier is MIDDLE
+
+
+@pytest.mark.parametrize(
+    ("samples", "chance"),
+    [((), 0.0), (("the answer is 4",), 1.0), (("#### 4", "it is 5"), 0.5), (("5",), 0.0)],
+)
+def test_agreement_is_the_share_of_samples_that_come_to_the_same(samples, chance):
+    answer = Answer(text="2 + 2 is 4", samples=samples)
+    assert AgreementAcceptor().accept_probability("2 + 2?", answer) == chance
+    assert Cascade(TIERS, AgreementAcceptor(), threshold=1.0).judge("q", answer).accept == (chance == 1)
 
 
 def test_a_router_given_decides_where_to_start():

@@ -322,6 +322,12 @@ def test_a_sticky_tier_gives_way_where_it_can_no_longer_serve():
     assert made.decide(RouteRequest(question="q", turn="1", input_tokens=2000)).tier is LARGE
 
 
+def test_a_budget_that_runs_low_within_an_ask_lowers_its_tier_all_the_same():
+    made = router(classifier=Fixed(0.9), policy=Threshold(0.2))
+    assert made.decide(RouteRequest(question="q", turn="1")).tier is LARGE
+    assert made.decide(RouteRequest(question="q", turn="1", downgrade_to="small")).tier is SMALL
+
+
 def test_a_switch_down_has_to_earn_back_the_warm_cache_it_leaves():
     dear = Tier(name="large", model="l", price=("10", "0.1", "30"), quality=0.9)
     small = Tier(name="small", model="s", price=("2", "2"), quality=0.6)
