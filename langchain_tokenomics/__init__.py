@@ -9,6 +9,7 @@ print(cost)
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from tokenomics_core.errors import MissingExtraError
@@ -29,7 +30,10 @@ from tokenomics_core.types import attribution, in_context
 
 if TYPE_CHECKING:
     from langchain_tokenomics._caching_middleware import CachingMiddleware
+    from langchain_tokenomics._route_scaffold import CognitiveScaffold
+    from langchain_tokenomics._routing_middleware import RoutingMiddleware
     from langchain_tokenomics.middleware import BudgetMiddleware
+    from langchain_tokenomics.router import ModelRouter
 
 __all__ = [
     "BudgetCallbackHandler",
@@ -37,8 +41,11 @@ __all__ = [
     "BudgetMiddleware",
     "CachedChain",
     "CachingMiddleware",
+    "CognitiveScaffold",
     "CostCallbackHandler",
     "MeteredEmbeddings",
+    "ModelRouter",
+    "RoutingMiddleware",
     "SemanticCache",
     "as_embedder",
     "attribution",
@@ -47,13 +54,17 @@ __all__ = [
 ]
 
 
+_LATER = {
+    "BudgetMiddleware": "langchain_tokenomics.middleware",
+    "CachingMiddleware": "langchain_tokenomics._caching_middleware",
+    "CognitiveScaffold": "langchain_tokenomics._route_scaffold",
+    "ModelRouter": "langchain_tokenomics.router",
+    "RoutingMiddleware": "langchain_tokenomics._routing_middleware",
+}
+"""What needs the extra `agents`, or numpy, and is imported when it is asked for."""
+
+
 def __getattr__(name: str) -> Any:  # the names of a module
-    if name == "BudgetMiddleware":
-        from langchain_tokenomics.middleware import BudgetMiddleware  # noqa: PLC0415 - needs the extra `agents`
-
-        return BudgetMiddleware
-    if name == "CachingMiddleware":
-        from langchain_tokenomics._caching_middleware import CachingMiddleware  # noqa: PLC0415 - likewise
-
-        return CachingMiddleware
+    if name in _LATER:
+        return getattr(import_module(_LATER[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -153,6 +153,7 @@ class ModelRules(BudgetRules):
         if bound is not None:
             request = with_bound(request, bound)
         cover = Cover(self._gate, who, hold, shape.model, bound, self._listener)
+        cover.is_downgraded = is_cheaper
         try:
             response = yield from self._covered(cover, ask(request))
         finally:

@@ -63,6 +63,8 @@ class Cover:
         listener: The handler that is told of every run inside.
         outer: The stretch around this one, as around a sub-agent.
         spent: What calls inside took, those of stretches within it included.
+        downgrade_to: The tier that a soft limit asks for; None where none does.
+        is_downgraded: Whether a cheaper model has taken over already.
     """
 
     def __init__(
@@ -81,6 +83,8 @@ class Cover:
         self.listener = listener
         self.outer = _cover.get()
         self.spent = Spent()
+        self.downgrade_to = None if reservation is None else reservation.downgrade_to
+        self.is_downgraded = False
         self._waiting = reservation
         self._lock = threading.RLock()
 

@@ -97,7 +97,10 @@ def with_hint(request: ModelRequest[Any], text: str, after: str | None) -> Model
     places = [index for index, message in enumerate(request.messages, 1) if after and message.id == after]
     place = places[0] if places else len(request.messages)
     takes_system = _profile(request.model).get("mid_conversation_system_messages")
-    hint = SystemMessage(text) if takes_system else HumanMessage(text)
+    # Marked like the messages of LangChain's own middleware, so that nobody takes it for what the user asks.
+    hint = (
+        SystemMessage(text) if takes_system else HumanMessage(text, additional_kwargs={"lc_source": "budget"})
+    )
     messages = [*request.messages[:place], hint, *request.messages[place:]]
     return request.override(messages=messages)
 

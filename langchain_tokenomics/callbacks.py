@@ -23,6 +23,7 @@ from langchain_tokenomics._messages import (
     usage_of_error,
 )
 from langchain_tokenomics._record_ids import RecordIds
+from langchain_tokenomics._route_ledger import routed_by
 from langchain_tokenomics._runs import RunTree
 from tokenomics_core.errors import TokenomicsError
 from tokenomics_core.observability import (
@@ -37,7 +38,7 @@ from tokenomics_core.observability import (
 )
 from tokenomics_core.pricing import PriceBook, default_price_book
 from tokenomics_core.protocols import Ledger, Pricer
-from tokenomics_core.types import SpendRecord, Usage
+from tokenomics_core.types import Attribution, SpendRecord, Usage
 from tokenomics_core.usage import split_writes
 
 __all__ = ["BlockCallbackHandler", "CostCallbackHandler", "ModelCallHandler"]
@@ -124,12 +125,16 @@ class ModelCallHandler(RunTree):
         tier = params.get("service_tier")
         prompts = kwargs.get("batch_size", 1)
         batch = prompts > 1 and not in_event_loop()
+        who = attribution_of(metadata, root)
+        saving, tags = routed_by(metadata)
+        if tags:
+            who = who.merge(Attribution(tags=tags))
         return CallStart(
             key=key,
             id=_ids.of(key),
             model=model_of(params, metadata),
             provider=provider_of(metadata),
-            attribution=attribution_of(metadata, root),
+            attribution=who,
             prompt=prompt,
             tools=params.get("tools"),
             cache_control=params.get("cache_control"),
@@ -141,6 +146,7 @@ class ModelCallHandler(RunTree):
             owned=operation == "chat",
             group=root,
             batch=str(threading.get_ident()) if batch else None,
+            saving=saving,
         )
 
     def _end(self, run_id: UUID, response: LLMResult) -> None:

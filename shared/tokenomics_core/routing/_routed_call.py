@@ -99,6 +99,11 @@ class RoutedCall:
         """Report that the answer was a draft that was not good enough."""
         self._report("draft")
 
+    def abandoned(self) -> None:
+        """Report what was paid for an answer that nobody waited for; the tier is not to blame."""
+        if self._usages:
+            self._report("answer")
+
     def failed(self, error: BaseException) -> None:
         """Report that no answer came; what was paid for it is booked like a rejected draft."""
         if self._usages:
