@@ -60,7 +60,7 @@ class FunctionAcceptor:
 
 
 class AgreementAcceptor:
-    """Judge by how many of the answer's `samples` come to the same: of the same model, or of another cheap one.
+    """Judge by how many of the answer's `samples`, of the same model or another, come to the same.
 
     The chance is the share that agrees, which nobody has calibrated; an answer without samples has none.
     Numbers agree by value, other results by their words. `AnswerAcceptor` learns what agreement is worth.
