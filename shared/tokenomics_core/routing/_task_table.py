@@ -45,7 +45,7 @@ class TaskTable:
 
         Args:
             otherwise: Assesses requests whose task is unknown; None: the overall means, out of domain.
-            otherwise_share: What its chances count where the task is known, in [0, 1]. For a classifier fitted
+            otherwise_share: What it counts where the task is known, in [0, 1]. For a classifier fitted
                 on the same tiers 0.25 to 0.5 is a little better than 0; each decision then asks it too.
             prior_count: Weight of the overall mean, in outcomes; 20 is what held up on MMLU's subjects.
 

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from tokenomics_core import ConfigurationError
 from tokenomics_core.routing import DifficultyClassifier, OutcomeRecord, RouteRequest, Tier
-from tokenomics_core.routing._features import CONTEXT_NAMES, FEATURE_NAMES, text_features
+from tokenomics_core.routing._difficulty_fit import _calibrated
+from tokenomics_core.routing._features import CONTEXT_NAMES, FEATURE_NAMES, context_features, text_features
 from tokenomics_core.routing._fit_report import report_on
 
 SHIPPED = DifficultyClassifier.pretrained()
@@ -102,6 +103,45 @@ def test_known_words_in_a_form_never_seen_are_out_of_domain(taught, text, featur
     assert found.out_of_domain
     assert feature in found.reasons[0]
     assert found.reasons[0].endswith("features alone decide")
+
+
+def test_a_form_that_lacks_what_all_had_is_out_of_domain():
+    rng = np.random.default_rng(0)
+    plain, _ = questions(300)
+    lined = [
+        text.replace("?", "?" + "\n" * lines)
+        for text, lines in zip(plain, rng.integers(4, 8, 300), strict=True)
+    ]
+    classifier = DifficultyClassifier().fit(lined, rng.random(300) < 0.6, rng.random(300) < 0.8)
+    assert classifier.out_of_domain(lined).mean() < 0.05
+    assert classifier.out_of_domain(plain).all()
+    assert "newlines" in classifier.assess(RouteRequest(question=plain[0]), []).reasons[0]
+
+
+@given(st.integers(0, 4), st.integers(0, 2**32 - 1))
+def test_no_fold_is_calibrated_by_its_own_outcomes(fold, seed):
+    rng = np.random.default_rng(seed)
+    logits, target, fold_of = rng.normal(size=100), (rng.random(100) < 0.5).astype(float), np.arange(100) % 5
+    other = np.where(fold_of == fold, 1 - target, target)
+    first, second = (_calibrated(logits, each, fold_of) for each in (target, other))
+    assert (first[fold_of == fold] == second[fold_of == fold]).all()
+    assert (first[fold_of != fold] != second[fold_of != fold]).any()
+
+
+def test_context_by_hand():
+    history = [("user", "How are you?"), ("assistant", "Well.")]
+    found = dict(
+        zip(CONTEXT_NAMES, context_features("And in France?", (history, ["search", "sum"])), strict=True)
+    )
+    assert found == {
+        "log_messages": math.log1p(2),
+        "log_history_characters": math.log1p(17),
+        "log_tools": math.log1p(2),
+        "short_follow_up": 1.0,
+    }
+    assert context_features("And in France?", ((), ["search"])) == [0.0, 0.0, math.log1p(1), 0.0]
+    assert context_features("one two three four five six", (history, ()))[-1] == 0.0
+    assert context_features("And in France?", ((), ())) == [0.0] * 4
 
 
 def test_out_of_domain_the_words_do_not_count(taught):

@@ -108,6 +108,7 @@ def test_the_bound_of_the_domain_comes_from_the_examples_unless_it_is_given():
 def test_one_example_each_is_enough_to_start():
     routes = SemanticRoutes({"small": ["0"], "large": ["90"]}, ANGLES)
     assert routes.assess(asked("5"), TIERS).score < 0.5 < routes.assess(asked("80"), TIERS).score
+    assert 0.05 < routes.assess(asked("40"), TIERS).score < 0.5
 
 
 async def test_async_callers_get_the_same_and_only_the_async_embedding_is_used():
