@@ -17,7 +17,6 @@ from langchain_tokenomics._route_marks import fitted, fitted_settings, takes_mar
 from langchain_tokenomics._route_request import messages_of
 from tokenomics_core.errors import ConfigurationError
 from tokenomics_core.routing import Answer, Cascade, Router, Tier
-from tokenomics_core.routing.classifiers import DifficultyClassifier
 
 __all__ = ["TierModel", "answer_of", "router_of", "tier_models"]
 
@@ -105,8 +104,6 @@ def router_of(
     settings = {name: value for name, value in settings.items() if value is not None}
     found = cascade.router if cascade is not None else router
     if found is None:
-        if settings.get("classifier") is None and len(tiers) > 1 and not _has_quality(tiers):
-            settings["classifier"] = DifficultyClassifier.pretrained()
         return Router([item.tier for item in tiers], **settings)
     if settings:
         raise ConfigurationError(
@@ -177,10 +174,6 @@ def _tier_of(name: str, model: Runnable[Any, Any]) -> Tier:
         max_output=profile.get("max_output_tokens"),
         capabilities=frozenset(able) if told else None,
     )
-
-
-def _has_quality(tiers: tuple[TierModel, ...]) -> bool:
-    return all(item.tier.quality is not None for item in tiers)
 
 
 def _known(model: Runnable[Any, Any]) -> Mapping[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from contextvars import ContextVar
 from typing import Any, cast
 
 from tokenomics_core.errors import MissingExtraError
@@ -38,6 +37,7 @@ from langchain_tokenomics._route_steps import Attempt, RouteSteps
 from langchain_tokenomics._route_tiers import TierModel, answer_of, router_of, tier_models
 from tokenomics_core.errors import ConfigurationError
 from tokenomics_core.routing import Answer, Cascade, Router, RouteRequest, RouterStats
+from tokenomics_core.routing._sticky import Recent
 
 __all__ = ["RoutingMiddleware"]
 
@@ -86,6 +86,7 @@ class RoutingMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         defaults = RouteRequest(
             question="", max_cost_usd=cast("Decimal | None", max_cost_usd), quality_floor=quality_floor
         )
+        self._given_up: Recent[tuple[Any, Any]] = Recent(_MOST_GIVEN_UP)
         self._defaults = Defaults(
             task=task, max_cost_usd=defaults.max_cost_usd, quality_floor=defaults.quality_floor
         )
@@ -139,7 +140,7 @@ class RoutingMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         try:
             output, _ = yield from self._steps.run(asked, attempt_step, _answer_of_response)
         except Exception:
-            _given_up.set((request.state, request.model))
+            self._given_up.put(id(request.state), (request.state, request.model))
             raise
         return cast("_Response", output)
 
@@ -161,19 +162,22 @@ class RoutingMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
             return cover.downgrade_to
         return next((item.tier.name for item in self._tiers if item.model is request.model), _LEAVE)
 
-    @staticmethod
-    def _is_put_in_place(request: ModelRequest[Any]) -> bool:
-        """Whether somebody outside gives this very call to another model, after all tiers have failed."""
-        given_up = _given_up.get()
+    def _is_put_in_place(self, request: ModelRequest[Any]) -> bool:
+        """Whether somebody outside gives this very call to another model, after all tiers have failed.
+
+        One call of a node has one state, whatever is overridden in its request. No context variable would
+        do: LangChain runs each middleware in a copy of the context.
+        """
+        given_up = self._given_up.get(id(request.state))
         return given_up is not None and given_up[0] is request.state and given_up[1] is not request.model
 
 
+_MOST_GIVEN_UP = 64  # calls at once that a middleware outside may still rescue
 _LEAVE = "\x00leave"
 _NEEDS: Mapping[type, frozenset[str]] = {
     ToolStrategy: frozenset({"tools"}),
     ProviderStrategy: frozenset({"json_schema"}),
 }
-_given_up: ContextVar[tuple[Any, Any] | None] = ContextVar("tokenomics_route_given_up", default=None)
 
 
 def _for_tier(request: ModelRequest[Any], item: TierModel) -> ModelRequest[Any]:

@@ -84,8 +84,7 @@ class ModelRouter(RunnableSerializable[LanguageModelInput, AIMessage]):
             tiers: Models by name, the weakest first, or pairs of a `Tier` and its model. Anything runnable
                 may stand in, such as a `CognitiveScaffold`.
             router: What decides. Without one, `settings` make it: `classifier`, `policy`, `prices`,
-                `safe_tier` and all else that `Router` takes; its classifier is the pretrained one where not
-                every tier states its quality.
+                `safe_tier` and all else that `Router` takes.
             cascade: Asks the cheap tier first and judges its answer; it has a router itself.
             streaming: What `stream` does with a cascade: `route` goes without it, so that pieces arrive as
                 they come; `judge` holds every piece back until the answer is accepted.

@@ -100,11 +100,9 @@ async def test_a_stream_that_only_routes_arrives_as_it_comes_and_nobody_judges_i
 
 async def test_events_of_a_chain_do_not_show_a_rejected_draft(world):
     chain = make(world, streaming="judge") | StrOutputParser()
-    shown = []
-    async for event in chain.astream_events("How many?", version="v2"):
-        shown.append(str(event["data"].get("chunk", "")) + str(event["data"].get("output", "")))
-    assert "perhaps" not in "".join(shown)
-    assert "42" in "".join(shown)
+    shown = str([event async for event in chain.astream_events("How many?", version="v2")])
+    assert "perhaps" not in shown
+    assert "42" in shown
 
 
 async def test_messages_of_a_graph_do_not_show_a_rejected_draft(world):
@@ -222,9 +220,9 @@ def test_the_steps_see_the_conversation_and_the_notes_before_them(world):
 
 
 def test_a_cascade_goes_over_a_router_that_is_given(world):
-    router = Router(TIERS, policy=Threshold(0.5))
+    router = Router(TIERS, policy=Threshold(-1))
     world.engine.always(ProviderAnswer(text=BEST, usage=USAGE))
     models = [(TIERS[0], world.openai(CHEAP)), (TIERS[1], world.openai(DEAR))]
     made = ModelRouter(models, cascade=Cascade(router, Sure(), threshold=0.5))
     assert made.router is router
-    assert made.invoke("How many?").response_metadata["model_name"] == DEAR  # nobody scored: the safe tier
+    assert made.invoke("How many?").response_metadata["model_name"] == DEAR
