@@ -40,6 +40,8 @@ __all__ = ["acompress", "compress"]
 
 Order = Literal["source", "edges"]
 _FLOOR_TOKENS = 150
+# What no model's name counts as too, without a look at the text's scripts.
+_COUNTED_AS = "gpt-4o"
 
 
 def compress(
@@ -102,7 +104,7 @@ def compress(
         query,
         _Limits(max_tokens, ratio, min_relevance),
         _Helpers(embedder, multilingual, by_meaning, scorer, share_judged),
-        _Form(count or partial(count_tokens, model=model), marker, header, separator, order),
+        _Form(count or partial(count_tokens, model=model or _COUNTED_AS), marker, header, separator, order),
         store,
     )
     done = job.begin()
@@ -145,7 +147,7 @@ async def acompress(
         query,
         _Limits(max_tokens, ratio, min_relevance),
         _Helpers(embedder, multilingual, by_meaning, scorer, share_judged),
-        _Form(count or partial(count_tokens, model=model), marker, header, separator, order),
+        _Form(count or partial(count_tokens, model=model or _COUNTED_AS), marker, header, separator, order),
         store,
     )
     done = await asyncio.to_thread(job.begin)

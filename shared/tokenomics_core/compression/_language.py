@@ -13,13 +13,13 @@ _ENGLISH = frozenset(
     "the of and to is was for that with as by on are from his her were which this have has had not "
     "their they".split()
 )
-_ENOUGH_WORDS = 2_000
+_ENOUGH_WORDS = 500
 _LEAST_SHARE = 0.08
 _LEAST_ASCII = 0.9
 
 
 def is_english(texts: Iterable[list[str]]) -> bool:
-    """Tell from the first 2,000 words whether texts are English; texts of few words count as English."""
+    """Tell from the first 500 words whether texts are English; texts of few words count as English."""
     words: list[str] = []
     for some in texts:
         words += some

@@ -101,22 +101,22 @@ def count_terms(corpus: Corpus, stems: Sequence[str], grams: Sequence[str] = ())
     units, sizes = np.zeros((n_units, n_terms)), np.zeros((n_units, 2))
     documents, document_sizes = np.zeros((n_documents, n_terms)), np.zeros((n_documents, 2))
     owner = np.fromiter((piece.document for piece in corpus.pieces), np.int64, n_units)
+    contexts = {piece.context: words_of(piece.context) for piece in corpus.pieces}
     terms = _Terms(stems, grams)
+    terms.learn(set().union(*(piece.words for piece in corpus.pieces), *contexts.values()))
     for row, piece in enumerate(corpus.pieces):
-        found, sizes[row, 1] = terms.find(piece.words)
-        sizes[row, 0] = len(piece.words)
-        for number in found:
-            units[row, number] += 1
+        sizes[row, 0], sizes[row, 1] = len(piece.words), terms.size(piece.words)
+        for numbers in terms.find(piece.words):
+            for number in numbers:
+                units[row, number] += 1
     np.add.at(documents, owner, units)
     np.add.at(document_sizes, owner, sizes)
-    contexts: dict[str, tuple[Floats, Floats]] = {}
+    counted = {context: terms.count(words, n_terms) for context, words in contexts.items()}
     seen: set[tuple[int, str]] = set()
     for row, piece in enumerate(corpus.pieces):
         if not piece.context:
             continue
-        known = contexts.get(piece.context)
-        if known is None:
-            known = contexts[piece.context] = terms.count(words_of(piece.context), n_terms)
+        known = counted[piece.context]
         units[row] += known[0]
         sizes[row] += known[1]
         if (piece.document, piece.context) not in seen:
@@ -126,41 +126,50 @@ def count_terms(corpus: Corpus, stems: Sequence[str], grams: Sequence[str] = ())
     return _Counts(units, sizes, documents, document_sizes, owner)
 
 
-class _Terms(dict[str, tuple[int, tuple[int, ...]]]):
-    """What a word counts for: how many groups of characters it has, and which of the terms."""
+class _Terms:
+    """What words count for: how many groups of characters they have, and which of the terms."""
 
     def __init__(self, stems: Sequence[str], grams: Sequence[str]) -> None:
-        super().__init__()
-        self._stems = {term: number for number, term in enumerate(stems)}
-        self._grams = {term: len(stems) + number for number, term in enumerate(grams)}
+        self._numbers = {term: number for number, term in enumerate(stems)}
+        self._gram_numbers = {term: len(stems) + number for number, term in enumerate(grams)}
+        self._sizes: dict[str, int] = {}
+        self._found: dict[str, tuple[int, ...]] = {}
 
-    def __missing__(self, word: str) -> tuple[int, tuple[int, ...]]:
-        number = self._stems.get(stem(word))
-        numbers = [] if number is None else [number]
-        size = 0
-        if self._grams and word not in STOP_WORDS:
-            grams = _grams(word)
-            size = len(grams)
-            numbers += [self._grams[gram] for gram in grams if gram in self._grams]
-        known = self[word] = size, tuple(numbers)
-        return known
-
-    def find(self, words: Iterable[str]) -> tuple[list[int], int]:
-        found: list[int] = []
-        size = 0
+    def learn(self, words: Iterable[str]) -> None:
+        """Look each word up once."""
+        numbers, gram_numbers = self._numbers, self._gram_numbers
+        asked = frozenset(gram_numbers)
         for word in words:
-            grams, numbers = self[word]
-            size += grams
-            if numbers:
-                found += numbers
-        return found, size
+            own_stem, grams = _shape(word)
+            self._sizes[word] = len(grams)
+            number = numbers.get(own_stem)
+            shared = asked.intersection(grams)
+            if number is not None or shared:
+                own = () if number is None else (number,)
+                self._found[word] = own + tuple(gram_numbers[gram] for gram in sorted(shared))
+
+    def size(self, words: Iterable[str]) -> int:
+        """Return how many groups of characters learned words have."""
+        return sum(map(self._sizes.__getitem__, words))
+
+    def find(self, words: Iterable[str]) -> list[tuple[int, ...]]:
+        """Return the terms of those of the words that are any."""
+        found = self._found
+        return [found[word] for word in words if word in found]
 
     def count(self, words: list[str], n_terms: int) -> tuple[Floats, Floats]:
-        found, size = self.find(words)
-        return np.bincount(found, minlength=n_terms).astype(np.float64), np.array([len(words), size], float)
+        """Return how often each term is among the words, and their sizes."""
+        counts = np.zeros(n_terms)
+        for numbers in self.find(words):
+            counts[list(numbers)] += 1
+        return counts, np.array([len(words), self.size(words)], float)
 
 
-@lru_cache(maxsize=100_000)
+@lru_cache(maxsize=200_000)
+def _shape(word: str) -> tuple[str, tuple[str, ...]]:
+    return stem(word), () if word in STOP_WORDS else _grams(word)
+
+
 def _grams(word: str) -> tuple[str, ...]:
     if not word.isascii():
         parts = unicodedata.normalize("NFD", word)

@@ -14,8 +14,9 @@ from tokenomics_core.compression._report import Reason
 
 __all__ = ["Choice", "Selection", "choose"]
 
-_FAILURES_IN_A_ROW = 60
+_FAILURES_IN_A_ROW = 40
 _LAST_TRIES = 12
+_LEAST_LEFT = 4
 _FEWEST_WORDS_COMPARED = 5
 _SAME = 0.9
 _LONGEST_CHAIN = 2
@@ -85,14 +86,11 @@ class _Chooser:
         """Take units by estimated cost."""
         budget, failures = self._choice.budget, 0
         for at in self._choice.order:
-            if budget is not None and failures >= _FAILURES_IN_A_ROW:
+            if budget is not None and (failures >= _FAILURES_IN_A_ROW or budget - self._used < _LEAST_LEFT):
                 self._refused[at] = "budget"
                 continue
             piece = self._corpus.pieces[at]
             if piece.unit in self._kept[piece.document]:
-                continue
-            if self._is_repeated(at):
-                self._refused[at] = "repeated"
                 continue
             group = self._group(at)
             left = None if budget is None else budget - self._used
@@ -100,6 +98,9 @@ class _Chooser:
             if left is not None and cost > left:
                 self._refused[at] = "budget"
                 failures += 1
+                continue
+            if self._is_repeated(at):
+                self._refused[at] = "repeated"
                 continue
             failures = 0
             self._take(at, group, cost)
@@ -220,7 +221,7 @@ class _Chooser:
 
     def _guess(self, text: str) -> int:
         """Guess low."""
-        return int(0.4 * self._per_character * len(text))
+        return int(0.5 * self._per_character * len(text))
 
     def _unit_cost(self, document: int, unit: int) -> int:
         key = document, unit

@@ -13,10 +13,10 @@ _FULL = "。！？｡።។။།॥।؟۔"
 _CLOSING = "\"'”’»)\\]」』）】》"
 # A citation mark belongs to the sentence that it follows: "... in 1990.[3] Then", "... in 1990. [3, 4] Then".
 _CITATION = r"(?:[ \t]?\[(?:\^?\w{1,12}|\d+(?:[,;–-]\s?\d+)*)\](?:\([^()\s]*\))?)*"
-_BOUNDARY = re.compile(
+_STOP = re.compile(
     rf"(?:(?P<stop>[.!?…]+)[{_CLOSING}]*{_CITATION}(?=\s|$)|[{_FULL}]+[{_CLOSING}]*{_CITATION})\s*"
-    r"|\s*\n[ \t\r]*\n\s*|(?P<line>[ \t\r]*\n[ \t\r]*)"
 )
+_BOUNDARY = re.compile(_STOP.pattern + r"|\s*\n[ \t\r]*\n\s*|(?P<line>[ \t\r]*\n[ \t\r]*)")
 _LAST_WORD = re.compile(r"[\w.&'’-]+$")
 _INITIALS = re.compile(r"(?:[^\W\d_]\.)*[^\W\d_]")
 _ABBREVIATIONS = frozenset(
@@ -58,7 +58,8 @@ def sentence_spans(text: str, start: int = 0, end: int | None = None) -> list[tu
     end = len(text) if end is None else end
     spans: list[tuple[int, int]] = []
     here = start
-    for match in _BOUNDARY.finditer(text, start, end):
+    boundary = _BOUNDARY if text.find("\n", start, end) >= 0 else _STOP
+    for match in boundary.finditer(text, start, end):
         if match.end() >= end or not _ends(text, here, match, end):
             continue
         _add(spans, text, here, match.start() + len(match.group().rstrip()))
@@ -93,9 +94,9 @@ def _soft_cut(text: str, start: int) -> int:
 
 def _ends(text: str, start: int, match: re.Match[str], end: int) -> bool:
     """Tell whether a possible boundary is one."""
-    if match.group("line") is not None:
-        return _line_ends(text, start, match)
     stop = match.group("stop")
+    if stop is None and match.re is _BOUNDARY and match.group("line") is not None:
+        return _line_ends(text, start, match)
     if stop is None:
         return True
     follows = text[match.end() : min(match.end() + 24, end)]
