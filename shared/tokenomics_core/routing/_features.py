@@ -9,6 +9,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from tokenomics_core.routing._words import excerpt
+
 __all__ = [
     "CONTEXT_NAMES",
     "FEATURES_VERSION",
@@ -55,14 +57,19 @@ _OPERATORS = re.compile(r"[+\-*/^<>]")
 
 
 def text_features(text: str) -> list[float]:
-    """Compute the features of `FEATURE_NAMES`, not yet standardised; an empty text has all zeros."""
+    """Compute the features of `FEATURE_NAMES`, not yet standardised; a blank text has only a length.
+
+    All but the length are those of an `excerpt`.
+    """
+    length = math.log1p(len(text))
+    text = excerpt(text)
     size, words, lower = len(text), text.split(), text.lower()
     if not words:
-        return [math.log1p(size), *([0.0] * (len(FEATURE_NAMES) - 1))]
+        return [length, *([0.0] * (len(FEATURE_NAMES) - 1))]
     number = len(words)
     capitals = len(_CAPITAL.findall(text)) if text.isascii() else sum(map(str.isupper, text))
     return [
-        math.log1p(size),
+        length,
         math.log1p(number),
         sum(map(len, words)) / number,
         len(_DIGIT.findall(text)) / size,

@@ -12,14 +12,20 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["SparseRows", "Vocabulary", "terms_of"]
+__all__ = ["SparseRows", "Vocabulary", "excerpt", "terms_of"]
 
 _WORD = re.compile(r"\b\w\w+\b")
+_MOST = 16_000
+
+
+def excerpt(text: str) -> str:
+    """Return the beginning and the end of a text above 16,000 characters, so that no decision takes long."""
+    return text if len(text) <= _MOST else f"{text[: _MOST // 2]}\n{text[-_MOST // 2 :]}"
 
 
 def terms_of(text: str) -> list[str]:
-    """List the lower-cased words of two characters or more, and the pairs of neighbours among them."""
-    words = _WORD.findall(text.lower())
+    """List the lower-cased words of two characters or more, and the pairs of neighbours, of an `excerpt`."""
+    words = _WORD.findall(excerpt(text).lower())
     return words + [f"{first} {second}" for first, second in pairwise(words)]
 
 

@@ -17,6 +17,7 @@ from tokenomics_core.routing import DifficultyClassifier, OutcomeRecord, RouteRe
 from tokenomics_core.routing._difficulty_fit import _calibrated
 from tokenomics_core.routing._features import CONTEXT_NAMES, FEATURE_NAMES, context_features, text_features
 from tokenomics_core.routing._fit_report import report_on
+from tokenomics_core.routing._words import excerpt, terms_of
 
 SHIPPED = DifficultyClassifier.pretrained()
 NOUNS = ("river", "castle", "engine", "garden", "letter", "planet", "market", "mirror")
@@ -142,6 +143,16 @@ def test_context_by_hand():
     assert context_features("And in France?", ((), ["search"])) == [0.0, 0.0, math.log1p(1), 0.0]
     assert context_features("one two three four five six", (history, ()))[-1] == 0.0
     assert context_features("And in France?", ((), ())) == [0.0] * 4
+
+
+def test_of_a_very_long_text_the_beginning_and_the_end_are_read():
+    assert excerpt("x" * 16_000) == "x" * 16_000
+    text = "a" * 8_000 + "b" * 1_000_000 + "c" * 8_000
+    assert excerpt(text) == "a" * 8_000 + "\n" + "c" * 8_000
+    assert terms_of(text) == ["a" * 8_000, "c" * 8_000, "a" * 8_000 + " " + "c" * 8_000]
+    found = dict(zip(FEATURE_NAMES, text_features(text), strict=True))
+    assert found["log_characters"] == math.log1p(1_016_000)
+    assert found["mean_word_length"] == 8_000
 
 
 def test_out_of_domain_the_words_do_not_count(taught):
