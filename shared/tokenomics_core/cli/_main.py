@@ -10,13 +10,13 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 from tokenomics_core import __version__
-from tokenomics_core.cli import _price, _prompt, _reconcile, _report, _upkeep
+from tokenomics_core.cli import _price, _prompt, _reconcile, _report, _router, _upkeep
 from tokenomics_core.errors import ConfigurationError, TokenomicsError
 
 __all__ = ["main"]
 
 _EPILOG = (
-    "exit codes: 0 done; 1 the answer is no: a bill that differs, a price that is unknown; "
+    "exit codes: 0 done; 1 the answer is no: a bill that differs, an unknown price, a missed target; "
     "2 the command was used wrongly; 3 a file could not be used"
 )
 
@@ -63,6 +63,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"tokenomics {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for add in (_report.add, _reconcile.add, _price.add, _prompt.add, _upkeep.add):
+    for add in (_report.add, _reconcile.add, _price.add, _prompt.add, _router.add, _upkeep.add):
         add(commands.add_parser)
     return parser

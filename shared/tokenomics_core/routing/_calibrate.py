@@ -16,7 +16,7 @@ from tokenomics_core.routing._bootstrap import Estimate, check_bootstrap, estima
 from tokenomics_core.routing._contender import Rates, contender
 from tokenomics_core.routing._curve import expected_calibration_error
 from tokenomics_core.routing._difficulty import DifficultyClassifier
-from tokenomics_core.routing._folds import out_of_fold
+from tokenomics_core.routing._folds import hold_out
 from tokenomics_core.routing._log import OutcomeTable, outcome_table
 from tokenomics_core.routing._outcomes import OutcomeRecord
 from tokenomics_core.routing._policies import TargetShare, Threshold
@@ -136,9 +136,9 @@ def calibrate(
     check_bootstrap(resamples, confidence)
     table = outcome_table(records, tiers)
     target = _target(table, share, target_quality, target_cost_usd)
-    fitted, scores, chances = _scored(classifier, table, folds, seed)
-    solver = (
-        ByShare(table, scores, target) if share is not None else _by_value(table, scores, chances, target)
+    found = _scored(classifier, table, folds, seed)
+    solver: ByShare | ByValue = (
+        ByShare(table, found.scores, target) if share is not None else _by_value(table, found, target)
     )
     names = list(solver.names)
     best = int(np.argmax(table.quality.mean(axis=0)))
@@ -149,19 +149,19 @@ def calibrate(
     def statistic(weights: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.array([*solver.solve(weights), *_figures(table, chosen, weights, best)])
 
-    found = estimates(statistic, len(table), resamples=resamples, seed=seed, confidence=confidence)
-    settings, figures = found[: len(names)], found[len(names) :]
+    measured = estimates(statistic, len(table), resamples=resamples, seed=seed, confidence=confidence)
+    settings, figures = measured[: len(names)], measured[len(names) :]
     width = len(table.tiers)
     errors = {}
-    if chances is not None:
+    if found.stated is not None:
         errors = {
-            tier: expected_calibration_error(chances[:, at], table.quality[:, at])
+            tier: expected_calibration_error(found.stated[:, at], table.quality[:, at])
             for at, tier in enumerate(table.tiers)
         }
     kept = _known(figures[width + 1])
     return Calibration(
         policy=solver.policy(solved),
-        classifier=fitted,
+        classifier=found.classifier,
         target=target.words,
         settings={name: _known(item) for name, item in zip(names, settings, strict=True)},
         shares={tier: _known(figures[at]) for at, tier in enumerate(table.tiers)},
@@ -225,26 +225,31 @@ def _share_target(table: OutcomeTable, share: float | Mapping[str, float]) -> Ta
     return Target(words, shares={tier: float(value) for tier, value in shares.items()})
 
 
-def _scored(
-    classifier: Rates | None, table: OutcomeTable, folds: int, seed: int
-) -> tuple[Any, NDArray[np.float64], NDArray[np.float64] | None]:
-    """Return the classifier to use, scores, and chances where there are any."""
+@dataclass(frozen=True, slots=True)
+class _Scores:
+    """What the classifier to use says of questions it has not seen, and its chances where there are any."""
+
+    classifier: Any
+    scores: NDArray[np.float64]
+    chances: NDArray[np.float64] | None
+    stated: NDArray[np.float64] | None
+
+
+def _scored(classifier: Rates | None, table: OutcomeTable, folds: int, seed: int) -> _Scores:
     fresh = DifficultyClassifier() if classifier is None else classifier
     if isinstance(fresh, DifficultyClassifier) and fresh.weights_ is None:
         outcomes = {tier: table.quality[:, at] for at, tier in enumerate(table.tiers)}
-        chances = out_of_fold(lambda: copy.copy(fresh), table.texts, outcomes, folds=folds, seed=seed)
-        return fresh.fit_outcomes(table.texts, outcomes), chances[:, -1] - chances[:, 0], chances
+        held = hold_out(lambda: copy.copy(fresh), table.texts, outcomes, folds=folds, seed=seed)
+        return _Scores(held.classifier, held.scaled_gains, held.scaled_chances, held.chances)
     found = contender(fresh, table)
-    return fresh, found.scores, found.chances
+    return _Scores(fresh, found.scores, found.chances, found.chances)
 
 
-def _by_value(
-    table: OutcomeTable, scores: NDArray[np.float64], chances: NDArray[np.float64] | None, target: Target
-) -> ByValue | ByQuality:
-    if chances is not None and table.cost_usd is not None:
-        return ByValue(table, chances, target)
+def _by_value(table: OutcomeTable, found: _Scores, target: Target) -> ByShare | ByValue:
+    if found.chances is not None and table.cost_usd is not None:
+        return ByValue(table, found.chances, target)
     if target.quality is not None and len(table.tiers) == 2:
-        return ByQuality(table, scores, target)
+        return ByQuality(table, found.scores, target)
     raise ConfigurationError(
         "this target needs a chance for every tier and records that say what every answer cost; "
         "nothing was solved"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -10,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from tokenomics_core.errors import ConfigurationError
 
-__all__ = ["Learner", "fold_numbers", "out_of_fold"]
+__all__ = ["HeldOut", "Learner", "fold_numbers", "hold_out", "out_of_fold"]
 
 
 class Learner(Protocol):
@@ -68,3 +69,70 @@ def out_of_fold(
         )
         chances[test] = learner.predict_proba([texts[at] for at in test])
     return chances
+
+
+@dataclass(frozen=True, slots=True)
+class HeldOut:
+    """Predictions of classifiers that have not seen the questions, and the classifier that has seen all.
+
+    Attributes:
+        classifier: Fitted on every question, the one to use.
+        chances: As the classifiers of the folds predict them, shape (n, tiers).
+        scaled_chances: The same on the scale of `classifier`.
+        scaled_gains: What the last tier gains over the first on that scale, shape (n,).
+    """
+
+    classifier: Learner
+    chances: NDArray[np.float64]
+    scaled_chances: NDArray[np.float64]
+    scaled_gains: NDArray[np.float64]
+
+
+def hold_out(
+    make: Callable[[], Learner],
+    texts: Sequence[str],
+    outcomes: Mapping[str, NDArray[np.float64]],
+    *,
+    folds: int = 5,
+    seed: int = 0,
+) -> HeldOut:
+    """Predict out of fold, and say what that is on the scale of the classifier fitted on everything.
+
+    Classifiers of different folds spread their predictions differently, the more so the fewer labels there
+    are, and a threshold solved on a mixture of them lets another share through in the one that is used. A
+    held-out prediction is therefore carried over by its standing: where it stands among the predictions of
+    its own classifier for what that one learned from, there it is put among those of the final classifier.
+
+    Args:
+        make: Returns a classifier that has learned nothing.
+        texts: The questions, n of them.
+        outcomes: By tier the outcomes, shape (n,), the weakest tier first; NaN where it was not asked.
+        folds: How many parts.
+        seed: Of the deal.
+    """
+    number = fold_numbers(texts, folds, seed)
+    final = make().fit_outcomes(texts, outcomes)
+    seen = _with_gain(final.predict_proba(texts))
+    held, scaled = np.empty_like(seen), np.empty_like(seen)
+    for fold in range(folds):
+        train, test = np.flatnonzero(number != fold).tolist(), np.flatnonzero(number == fold).tolist()
+        learner = make().fit_outcomes(
+            [texts[at] for at in train], {tier: values[train] for tier, values in outcomes.items()}
+        )
+        own = _with_gain(learner.predict_proba([texts[at] for at in train]))
+        held[test] = _with_gain(learner.predict_proba([texts[at] for at in test]))
+        for column in range(seen.shape[1]):
+            standing = _standing(own[:, column], held[test, column])
+            scaled[test, column] = np.quantile(seen[:, column], standing)
+    return HeldOut(final, held[:, :-1], scaled[:, :-1], scaled[:, -1])
+
+
+def _with_gain(chances: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.column_stack([chances, chances[:, -1] - chances[:, 0]])
+
+
+def _standing(among: NDArray[np.float64], values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return which share of `among` lies below each value, ties counted by half."""
+    ordered = np.sort(among)
+    below, up_to = np.searchsorted(ordered, values), np.searchsorted(ordered, values, side="right")
+    return (below + up_to) / (2 * len(ordered))

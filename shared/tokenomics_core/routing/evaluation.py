@@ -11,7 +11,8 @@ from tokenomics_core.routing._curve import (
 )
 from tokenomics_core.routing._evaluate import evaluate_router
 from tokenomics_core.routing._evaluation import DecidedResult, RankedResult, RouterEvaluation, TierResult
-from tokenomics_core.routing._folds import fold_numbers, out_of_fold
+from tokenomics_core.routing._folds import HeldOut, fold_numbers, hold_out, out_of_fold
+from tokenomics_core.routing._log import OutcomeTable, outcome_table
 from tokenomics_core.routing._offpolicy import LoggedDecision, PolicyValue, Valuations, value_policy
 
 __all__ = [
@@ -19,7 +20,9 @@ __all__ = [
     "Curve",
     "DecidedResult",
     "Estimate",
+    "HeldOut",
     "LoggedDecision",
+    "OutcomeTable",
     "PolicyValue",
     "RankedResult",
     "Ranking",
@@ -31,7 +34,9 @@ __all__ = [
     "evaluate_router",
     "expected_calibration_error",
     "fold_numbers",
+    "hold_out",
     "out_of_fold",
+    "outcome_table",
     "upper_hull",
     "value_policy",
 ]
