@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from importlib.resources import as_file, files
@@ -22,6 +23,8 @@ from tokenomics_core.routing._request import RouteRequest
 from tokenomics_core.routing._tier import Tier
 
 __all__ = ["DifficultyClassifier"]
+
+_LOG = logging.getLogger(__name__)
 
 
 class DifficultyClassifier:
@@ -109,7 +112,18 @@ class DifficultyClassifier:
             ConfigurationError: As of `fit`.
         """
         self.weights_, self.report_ = fit_weights(texts, outcomes, self.settings, contexts)
+        for caution in self.report_.cautions:
+            _LOG.warning("difficulty classifier: %s", caution)
         return self
+
+    def summary(self) -> str:
+        """Return in a few lines what was learned from, and what that is worth."""
+        self._learned()
+        return (
+            self.report_.summary()
+            if self.report_ is not None
+            else "nothing is known of what was learned from"
+        )
 
     def fit_records(
         self,

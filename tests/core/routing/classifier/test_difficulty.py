@@ -118,10 +118,16 @@ def test_noise_is_called_noise():
     assert any("not shown to be better than chance" in caution for caution in report.cautions)
 
 
-def test_few_labels_are_called_few():
-    report = DifficultyClassifier().fit(*questions(60)).report_
-    assert any("below 200" in caution for caution in report.cautions)
-    assert "caution" in str(report)
+def test_few_labels_are_called_few(caplog):
+    classifier = DifficultyClassifier().fit(*questions(60))
+    assert any("below 200" in caution for caution in classifier.report_.cautions)
+    assert "caution" in classifier.summary() == str(classifier.report_)
+    assert "below 200" in caplog.text
+
+
+def test_enough_labels_are_not(caplog):
+    DifficultyClassifier().fit(*questions(600))
+    assert not caplog.records
 
 
 def test_a_question_of_other_words_is_judged_by_the_features_alone():
