@@ -21,7 +21,7 @@ if not is_installed:
 from llama_index_tokenomics.budgets import BudgetGuard
 from llama_index_tokenomics.cache import CachingLLM, CachingQueryEngine
 from llama_index_tokenomics.embedders import as_embedder
-from llama_index_tokenomics.router import RoutingLLM, routing
+from llama_index_tokenomics.router import CognitiveScaffold, RoutingLLM, routing
 from llama_index_tokenomics.tracking import CostTracking, install_cost_tracking, track_cost
 from tokenomics_core.types import attribution, in_context
 
@@ -29,6 +29,7 @@ __all__ = [
     "BudgetGuard",
     "CachingLLM",
     "CachingQueryEngine",
+    "CognitiveScaffold",
     "CostTracking",
     "RoutingLLM",
     "as_embedder",

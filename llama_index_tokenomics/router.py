@@ -29,6 +29,7 @@ from llama_index_tokenomics._routing_budget import DowngradeReader
 from llama_index_tokenomics._routing_calls import Form, RoutedCalls
 from llama_index_tokenomics._routing_hints import routing
 from llama_index_tokenomics._routing_request import RequestReader, asking, question_of
+from llama_index_tokenomics._routing_scaffold import CognitiveScaffold
 from llama_index_tokenomics._routing_steps import RouteSteps
 from llama_index_tokenomics._routing_tiers import TierModels, Tiers, router_of, shared_settings
 from llama_index_tokenomics.budgets import BudgetGuard
@@ -38,7 +39,7 @@ from tokenomics_core.errors import ConfigurationError
 from tokenomics_core.routing import Cascade, Route, Router, RouteRequest, RouterStats
 from tokenomics_core.routing.policies import CascadeStart
 
-__all__ = ["MARK", "RoutingLLM", "routing"]
+__all__ = ["MARK", "CognitiveScaffold", "RoutingLLM", "routing"]
 
 Streaming = Literal["route", "judge"]
 

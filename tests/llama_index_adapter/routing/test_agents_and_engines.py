@@ -4,9 +4,10 @@ import pytest
 from llama_index.core import Document, SummaryIndex
 from llama_index.core.agent.workflow import AgentWorkflow, FunctionAgent, ReActAgent
 from llama_index.core.base.llms.types import ChatMessage, ToolCallBlock
+from llama_index.core.memory import ChatMemoryBuffer
 from llama_index.core.tools import FunctionTool
 
-from examples.provider import ToolCall
+from examples.provider import ProviderError, ToolCall
 from llama_index_tokenomics import BudgetGuard, CachingLLM, RoutingLLM, attribution, track_cost
 from llama_index_tokenomics.router import MARK
 from tests.llama_index_adapter.routing.kit import (
@@ -15,6 +16,7 @@ from tests.llama_index_adapter.routing.kit import (
     EASY,
     HARD,
     USED,
+    ask,
     models_asked,
     routed,
     settings,
@@ -23,6 +25,7 @@ from tests.llama_index_adapter.routing.kit import (
 from tokenomics_core.budgets import Budgets, Limit
 from tokenomics_core.errors import BudgetExceededError
 from tokenomics_core.routing.classifiers import FunctionClassifier
+from tokenomics_core.types import Attribution
 
 
 def look_up(what: str) -> str:
@@ -92,8 +95,6 @@ async def test_observations_and_state_are_no_asks(world):
 
 
 async def test_agents_fall_back_and_tools_are_read_by_the_model_that_answered(world):
-    from examples.provider import ProviderError
-
     llm = routed(world)
     world.engine.queue(ProviderError(429, "slow down"), model=CHEAP)
     world.says("", model=DEAR, tool_calls=CALL, **USED)
@@ -135,7 +136,9 @@ async def test_an_engine_is_routed_by_its_question(world, mode):
 @pytest.mark.parametrize("chat_mode", ["simple", "context", "condense_question", "condense_plus_context"])
 async def test_chat_engines_talk_through_it(world, chat_mode):
     index = SummaryIndex.from_documents([Document(text="A hard text about refunds.")])
-    engine = index.as_chat_engine(llm=routed(world), chat_mode=chat_mode)
+    llm = routed(world)
+    memory = ChatMemoryBuffer.from_defaults(llm=llm)
+    engine = index.as_chat_engine(llm=llm, chat_mode=chat_mode, memory=memory)
     for _ in range(2):
         world.says("found", **USED)
     assert str(await engine.achat(EASY)) == "found"
@@ -187,8 +190,6 @@ def test_a_limit_that_names_another_routers_tier_is_not_for_this_one(world):
 
 def test_budgets_may_be_given_without_a_guard(world):
     budgets = Budgets(limits=[Limit("user", usd="0.001", window="day", action="downgrade:cheap")])
-    from tokenomics_core.types import Attribution
-
     budgets.settle(budgets.reserve(Attribution(user="ada"), usd="0.001"), usd="0.001")
     llm = routed(world, budgets=budgets)
     world.says("ok", **USED)
@@ -199,8 +200,6 @@ def test_budgets_may_be_given_without_a_guard(world):
 
 @pytest.mark.parametrize("method", ["chat", "stream_chat", "achat", "astream_chat"])
 async def test_a_refusal_is_told_and_not_taken_to_the_next_tier(world, method):
-    from tests.llama_index_adapter.routing.kit import ask
-
     budgets = Budgets(limits=[Limit("user", usd="0.0000001", window="day")])
     llm = routed(world)
     with BudgetGuard(budgets) as guard, attribution(user="ada"):

@@ -10,8 +10,7 @@ import pytest
 from llama_index.core.base.llms.types import CachePoint, ChatMessage, ImageBlock, TextBlock
 from llama_index.core.callbacks import CallbackManager, TokenCountingHandler
 from llama_index.core.llms import MockLLM
-from llama_index.core.llms.mock import MockFunctionCallingLLM
-from llama_index.core.prompts import ChatPromptTemplate, PromptTemplate
+from llama_index.core.prompts import PromptTemplate
 from pydantic import BaseModel
 
 from examples.provider import Cut, ProviderError, Stall, ToolCall
@@ -257,7 +256,7 @@ async def test_a_stream_that_breaks_after_its_first_piece_is_not_begun_anew(worl
     world.provider.inject(Cut(after_chunks=3))
     world.says("one two three four", model=CHEAP, **USED)
     llm = routed(world)
-    with pytest.raises(Exception):  # noqa: B017, PT011 - whatever the client makes of it
+    with pytest.raises(Exception):  # noqa: B017 - whatever the client makes of it
         await ask(llm, method, user())
     assert models_asked(world) == [CHEAP]
     assert llm.stats().tiers["cheap"].errors == 1
@@ -422,5 +421,5 @@ def test_contradictions_are_refused(tiers, more, match):
 
 
 def test_a_pickled_router_needs_its_models_again(world):
-    with pytest.raises(Exception):  # noqa: B017, PT011 - never a router that silently lost its tiers
+    with pytest.raises(Exception):  # noqa: B017 - never a router that silently lost its tiers
         pickle.loads(pickle.dumps(routed(world))).chat(user())
