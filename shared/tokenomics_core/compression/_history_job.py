@@ -107,17 +107,12 @@ class HistoryJob:
                 f"max_tokens={self.budget} is less than instructions and last turn alone need "
                 f"({needed} tokens); nothing was compressed"
             )
-        if users and self._left() >= self.costs[users[-1]]:
-            self.reasons.setdefault(users[-1], "question")
+        if users:
+            self._try(users[-1], "question")
         self._keep_last(last, keep_last)
-        goal = next((n for n in users if n not in self.reasons), None) if users else None
-        if (
-            pin_goal
-            and goal is not None
-            and goal == users[0]
-            and self.costs[goal] <= _GOAL_SHARE * self._left()
-        ):
-            self.reasons[goal] = "goal"
+        goal = users[0] if users else last
+        if pin_goal and self.costs[goal] <= _GOAL_SHARE * self._left():
+            self._try(goal, "goal")
 
     def read(self, *, recency: float, multilingual: bool, by_meaning: bool) -> None:
         """Read the words of what may be left out."""
@@ -133,7 +128,7 @@ class HistoryJob:
 
     def give_up(self, helper: str, error: Exception) -> None:
         """Remark that a helper failed."""
-        self.remarks.append(f"the {helper} failed ({type(error).__name__}: {error:.200}); done without it")
+        self.remarks.append(f"the {helper} failed ({type(error).__name__}: {error!s:.200}); done without it")
 
     def judge(self, vectors: NDArray[Any] | None) -> None:
         """Score what may be left out."""
@@ -189,14 +184,22 @@ class HistoryJob:
         )
         return CompressedHistory(sent, self.before, after, report)
 
+    def _try(self, number: int, reason: KeptReason) -> bool:
+        """Keep a turn if all that is kept then fits."""
+        if number in self.reasons:
+            return True
+        self.reasons[number] = reason
+        if self.count(self._kept_messages()) <= self.budget:
+            return True
+        del self.reasons[number]
+        return False
+
     def _keep_last(self, last: int, keep_last: int) -> None:
         number, kept = last, len(self.turns[last].places)
         while kept < keep_last and number > 0:
             number -= 1
-            if number not in self.reasons:
-                if self.costs[number] > self._left():
-                    break
-                self.reasons[number] = "last"
+            if not self._try(number, "last"):
+                break
             kept += len(self.turns[number].places)
 
     def _note_room(self) -> int:

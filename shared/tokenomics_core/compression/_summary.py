@@ -239,7 +239,7 @@ class _Job:
         return key
 
     def fail(self, error: Exception) -> None:
-        self.remark = f"not written: {type(error).__name__}: {error:.200}"
+        self.remark = f"not written: {type(error).__name__}: {error!s:.200}"
 
     def report(self) -> SummaryReport:
         return SummaryReport(
