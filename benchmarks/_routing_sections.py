@@ -181,7 +181,8 @@ def calibration(pairs: Pairs, seed: int) -> None:
           f"{halves} random halves")  # fmt: skip
     for share, errors in zip(shares, 100 * np.array(off).T, strict=True):
         chance = 100 * np.sqrt(2 * share * (1 - share) / len(rest.texts))
-        print(f"  {'ok  ' if abs(errors.mean()) <= 1.5 else 'MISS'} share {share:.0%}: off by {errors.mean():+.1f} "
+        mark = "ok  " if abs(errors.mean()) <= 1.5 else "MISS"
+        print(f"  {mark} share {share:.0%}: off by {errors.mean():+.1f} "
               f"points on the mean (1.5 allowed), {np.abs(errors).mean():.1f} in either direction, at most "
               f"{np.abs(errors).max():.1f}; drawing two halves alone makes {0.8 * chance:.1f}")  # fmt: skip
     for quality, reached in kept.items():
@@ -273,9 +274,8 @@ def cascade(
         .baselines[-1]
         .behind
     )
-    print(
-        f"  {'ok  ' if paired.low > 0 else 'MISS'} above the best pre-router, {best.name}, by {paired} (paired)"
-    )
+    mark = "ok  " if paired.low > 0 else "MISS"
+    print(f"  {mark} above the best pre-router, {best.name}, by {paired} (paired)")
     saved = ours.router.saving_at[0.95]
     print(verdict("saved at 95% of strong accuracy", saved.value, 0.5))
 
