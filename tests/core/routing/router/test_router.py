@@ -75,7 +75,7 @@ policies = st.sampled_from(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     values=st.lists(tier_values, min_size=1, max_size=4),
     needs=st.frozensets(names),
