@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Sequence
 from decimal import Decimal
@@ -15,6 +16,7 @@ from tokenomics_core.types import Usage
 
 __all__ = ["Costs", "input_tokens_of"]
 
+_log = logging.getLogger("tokenomics_core.routing")
 _CHARACTERS_PER_TOKEN = 4
 """English in o200k; used for plain ASCII far below every window, where the exact count decides nothing."""
 _FAR_BELOW = 3
@@ -69,12 +71,14 @@ class Costs:
         return self.usd(tier, usage)
 
     def usd(self, tier: Tier, usage: Usage) -> Decimal | None:
-        """Price a usage in a tier; None where no price is known."""
+        """Price a usage in a tier; None where no price is known, or the prices failed."""
         own = self._own.get(tier.name)
-        if own is not None:
-            return own.cost(usage, tier.model, tier.provider).total_usd
-        prices = self._prices if self._prices is not None else default_price_book()
-        return prices.cost(usage, tier.model, tier.provider).total_usd
+        prices = own or (self._prices if self._prices is not None else default_price_book())
+        try:
+            return prices.cost(usage, tier.model, tier.provider).total_usd
+        except Exception:  # noqa: BLE001 - prices may be foreign code, or a book that raises for unknown models
+            _log.debug("tier %s could not be priced", tier.name, exc_info=True)
+            return None
 
     def learn(self, tier: Tier, usage: Usage) -> None:
         """Follow how long the answers of a tier are, unless the tier states it."""

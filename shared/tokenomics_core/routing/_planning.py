@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -19,8 +18,6 @@ from tokenomics_core.routing._sticky import WarmCache
 from tokenomics_core.routing._tier import Tier
 
 __all__ = ["Plan", "Planner"]
-
-_log = logging.getLogger("tokenomics_core.routing")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +74,7 @@ class Planner:
         if self._dominated is None:
             with self._lock:
                 if self._dominated is None:
-                    self._dominated = self._find_dominated()
+                    self._dominated = dominated_tiers(self._tiers, self._costs)
         return self._dominated
 
     def plan(self, request: RouteRequest) -> Plan:
@@ -131,13 +128,6 @@ class Planner:
             fallbacks=tuple(item.tier for item in plan.allowed if item.tier.name != name),
         )
 
-    def _find_dominated(self) -> dict[str, tuple[str, str]]:
-        try:
-            return dominated_tiers(self._tiers, self._costs)
-        except Exception:  # noqa: BLE001 - prices are foreign code; without them nothing is left out
-            _log.warning("tiers could not be compared by price", exc_info=True)
-            return {}
-
     def _warm_cache(self, request: RouteRequest, size: int) -> tuple[str | None, int]:
         current, cached = request.current_tier, request.cached_tokens
         if request.conversation is not None and (current is None or cached is None):
@@ -150,11 +140,7 @@ class Planner:
     def _cost(
         self, tier: Tier, request: RouteRequest, size: int, cached: int, *, worst: bool = False
     ) -> Decimal | None:
-        try:
-            return self._costs.expected_usd(tier, size, request.max_output_tokens, cached, worst=worst)
-        except Exception:  # noqa: BLE001 - foreign prices, or a book that raises for unknown models
-            _log.debug("tier %s could not be priced", tier.name, exc_info=True)
-            return None
+        return self._costs.expected_usd(tier, size, request.max_output_tokens, cached, worst=worst)
 
     def _affordable(
         self, allowed: list[Candidate], request: RouteRequest, size: int, current: str | None, cached: int

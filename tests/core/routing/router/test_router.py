@@ -221,7 +221,8 @@ def test_failing_prices_leave_a_decision_with_unknown_cost():
     assert route.cost_usd is None
     assert route.counterfactual_usd is None
     assert made.report(route, cost_usd=Decimal("0.1")) is None
-    assert made.stats().unpriced_calls == 1
+    assert made.report(route, usage=Usage(input_tokens=1, output_tokens=1)) is None
+    assert made.stats().unpriced_calls == 2
 
 
 def test_a_prompt_too_long_for_the_small_tier_goes_up_whole():
@@ -355,6 +356,16 @@ def test_leaving_a_warm_cache_is_booked_as_its_own_cost_and_never_as_a_saving():
     stats = made.stats()
     assert stats.cold_caches_usd == Decimal("0.09")
     assert stats.net_saving_usd == saved == Decimal("-0.09")
+
+
+def test_what_is_saved_by_leaving_the_dearest_tier_is_measured_against_its_warm_cache():
+    dear = Tier(name="large", model="l", price=("10", "1", "30"), quality=0.9)
+    made = router(SMALL, dear, classifier=Fixed(0.0), policy=Threshold(0.5))
+    request = RouteRequest(question="q", input_tokens=10_000, current_tier="large", cached_tokens=10_000)
+    route = made.decide(request)
+    assert route.tier is SMALL
+    saved = made.report(route, usage=Usage(input_tokens=10_000, output_tokens=0))
+    assert saved == Decimal("0.01") - Decimal("0.005")
 
 
 def test_a_conversation_remembers_what_its_provider_reported_as_cached():
