@@ -6,7 +6,8 @@ python examples/stdlib_rag.py --base-url https://api.openai.com/v1 --model gpt-4
 A LangChain chain and a LlamaIndex engine answer a stream of questions over a corpus built from the docstrings
 of the running Python. Both are tracked and attributed by user, feature and conversation, and one table
 says what the stream cost. A second pass answers from a response cache what was asked before, in the same
-words or in others, and says what that saved and which answers it changed. A third pass has a budget: one more
+words or in others, and says what that saved and which answers it changed. A third asks the weak model first
+and the strong one where the answer will not do, beside each model alone. The last pass has a budget: one more
 user asks as often as all others together, is stopped at the limit, and the others go on.
 
 Without --base-url the provider is a stand-in on loopback that needs no network and no key; with it, any
@@ -34,6 +35,8 @@ from examples.main_job.langchain_app import LangChainApp
 from examples.main_job.llama_index_app import LlamaIndexApp
 from examples.main_job.questions import DEFAULT_PATH, Question, ask_again, load_questions
 from examples.main_job.retriever import BM25Index
+from examples.main_job.routing import HalvesAcceptor, Recorder
+from examples.main_job.routing_table import build_routing_table
 from examples.main_job.table import build_table
 from examples.provider import STRONG_READER, WEAK_READER, LoopbackProvider, ReadingEngine
 from examples.stdlib_corpus import build_corpus, describe_modules
@@ -41,10 +44,12 @@ from langchain_tokenomics import BudgetCallbackHandler
 from llama_index_tokenomics import BudgetGuard
 from tokenomics_core.budgets import Budgets, Limit
 from tokenomics_core.cache import ResponseCache
+from tokenomics_core.errors import ConfigurationError
 from tokenomics_core.ledger import Ledger, MemoryLedger, SQLiteLedger
 from tokenomics_core.observability import CostReport
 from tokenomics_core.pricing import default_price_book
 from tokenomics_core.rendering import Table, format_usd, to_text
+from tokenomics_core.routing import Cascade, Router, Threshold, Tier
 
 WEAK_MODEL, STRONG_MODEL = "gpt-4.1-nano", "gpt-4.1-mini"
 """What the stand-in serves under borrowed names, so that there are prices to reckon with."""
@@ -63,6 +68,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with open_ledger(settings.ledger) as ledger:
         plain = run_plain(settings, questions, ledger, run)
         fine = [show_plain(settings, *plain), show_cache(settings, questions, ledger, run, plain[0])]
+        if settings.model != settings.strong_model:
+            fine.append(show_routing(settings, questions, ledger, run, plain[0]))
         if settings.runaway != 0:
             fine.append(show_budget(settings, questions, ledger, run, plain[0]))
     return 0 if all(fine) else 1
@@ -102,6 +109,48 @@ def show_cache(
     print()
     show(build_cache_table(lines, seconds=time.perf_counter() - started, ledger_usd=ledger_usd))
     return adds_up(result, ledger_usd)
+
+
+def show_routing(
+    settings: argparse.Namespace,
+    questions: Sequence[Question],
+    ledger: Ledger,
+    run: str,
+    plain: ArmResult,
+) -> bool:
+    """Run each model alone, learn from what they answered, run a cascade and print it; tell if all agrees."""
+    started = time.perf_counter()
+    tiers = (
+        Tier(name="weak", model=settings.model),
+        Tier(name="strong", model=settings.strong_model),
+    )
+    recorder = Recorder()
+
+    def passed(name: str, cascade: Cascade) -> ArmResult:
+        with open_provider(settings) as base_url:
+            arm = cascade_arm(settings, base_url, cascade, name)
+            return run_arm(arm, questions, ledger=ledger, run=run, on_progress=Progress(len(questions)))
+
+    weak = passed("weak", Cascade(Router(tiers, policy=Threshold(1.0)), recorder, threshold=0.0))
+    strong = passed("strong", Cascade(tiers[1:], recorder, threshold=0.0))
+    try:
+        acceptor = HalvesAcceptor(questions, recorder.answers, weak.outcomes, strong.outcomes)
+    except ConfigurationError as error:
+        print(f"\nToo few questions to learn from, so nothing was routed: {error}")
+        return True
+    cascade = Cascade(Router(tiers, policy=Threshold(1.0)), acceptor, threshold=0.5)
+    routed = passed("route", cascade)
+    ledger_usd = ledger.total(run=run, arm="route")
+    passes = [
+        (f"{settings.strong_model} for all", strong),
+        (f"{settings.model} for all", weak),
+        ("a model per feature, by hand", plain),
+        ("routed", routed),
+    ]
+    print()
+    seconds = time.perf_counter() - started
+    show(build_routing_table(passes, cascade.stats(), seconds=seconds, ledger_usd=ledger_usd))
+    return adds_up(routed, ledger_usd)
 
 
 def show_budget(
@@ -219,6 +268,19 @@ def cache_arm(settings: argparse.Namespace, base_url: str, cache: ResponseCache)
         apps=(
             LangChainApp(index, describe_modules(), models, base_url, key, cache=cache),
             LlamaIndexApp(index, models, base_url, key, cache),
+        ),
+        models=models,
+    )
+
+
+def cascade_arm(settings: argparse.Namespace, base_url: str, cascade: Cascade, name: str) -> Arm:
+    """Build the applications over the tiers of a cascade, whatever the feature."""
+    models, key, index = parts(settings)
+    return Arm(
+        name=name,
+        apps=(
+            LangChainApp(index, describe_modules(), models, base_url, key, cascade=cascade),
+            LlamaIndexApp(index, models, base_url, key, cascade=cascade),
         ),
         models=models,
     )

@@ -23,6 +23,7 @@ from langchain_tokenomics._route_tiers import TierModel, answer_of, router_of, t
 from tokenomics_core.budgets import Budgets
 from tokenomics_core.errors import ConfigurationError, StoreError
 from tokenomics_core.routing import Cascade, Router, RouteRequest, RouterStats
+from tokenomics_core.routing.policies import CascadeStart
 
 __all__ = ["ModelRouter"]
 
@@ -66,7 +67,7 @@ class ModelRouter(RunnableSerializable[LanguageModelInput, AIMessage]):
         *,
         router: Router | None = None,
         cascade: Cascade | None = None,
-        streaming: Literal["route", "judge"] = "route",
+        streaming: Literal["route", "judge"] | None = None,
         task: str | None = None,
         max_cost_usd: Decimal | str | float | None = None,
         quality_floor: float | None = None,
@@ -87,7 +88,8 @@ class ModelRouter(RunnableSerializable[LanguageModelInput, AIMessage]):
                 `safe_tier` and all else that `Router` takes.
             cascade: Asks the cheap tier first and judges its answer; it has a router itself.
             streaming: What `stream` does with a cascade: `route` goes without it, so that pieces arrive as
-                they come; `judge` holds every piece back until the answer is accepted.
+                they come; `judge` holds every piece back until the answer is accepted. None for `judge` where
+                the cascade decides on drafts only, else `route`.
             task: Kind of task, unless a config says it.
             max_cost_usd: Most that a call may be expected to cost, unless a config says it.
             quality_floor: Least chance of a good answer, in [0, 1], unless a config says it.
@@ -103,7 +105,7 @@ class ModelRouter(RunnableSerializable[LanguageModelInput, AIMessage]):
             ConfigurationError: The tiers cannot be read, or a setting contradicts another.
         """
         models = tier_models(tiers)
-        if streaming not in ("route", "judge"):
+        if streaming not in ("route", "judge", None):
             raise ConfigurationError(f"streaming must be 'route' or 'judge', not {streaming!r}")
         # Checked here, once, as a request would be.
         defaults = RouteRequest(
@@ -111,9 +113,13 @@ class ModelRouter(RunnableSerializable[LanguageModelInput, AIMessage]):
             max_cost_usd=cast("Decimal | None", max_cost_usd),
             quality_floor=quality_floor,
         )
+        made = router_of(models, router, cascade, settings)
+        if streaming is None:
+            drafts = cascade is not None and isinstance(made.policy, CascadeStart)
+            streaming = "judge" if drafts else "route"
         fields: dict[str, Any] = {
             "tiers": models,
-            "router": router_of(models, router, cascade, settings),
+            "router": made,
             "cascade": cascade,
             "streaming": streaming,
             "task": task,

@@ -18,8 +18,9 @@ from pydantic import SecretStr
 
 from examples.main_job.questions import Question
 from examples.main_job.retriever import BM25Index
-from langchain_tokenomics import CachedChain
+from langchain_tokenomics import CachedChain, ModelRouter
 from tokenomics_core.cache import ResponseCache
+from tokenomics_core.routing import Cascade
 
 __all__ = ["LangChainApp", "WordRetriever"]
 
@@ -65,6 +66,7 @@ class LangChainApp:
         callbacks: Handlers that see every call, such as one that guards a budget.
         max_output_tokens: The longest answer to ask for; None leaves it to the model.
         cache: Where earlier answers are looked for; None asks the model every time.
+        cascade: Asks the weak tier and judges its answer, for all features; None asks the feature's model.
     """
 
     name = "langchain"
@@ -79,6 +81,7 @@ class LangChainApp:
         callbacks: Sequence[BaseCallbackHandler] = (),
         max_output_tokens: int | None = None,
         cache: ResponseCache | None = None,
+        cascade: Cascade | None = None,
     ) -> None:
         self._config = RunnableConfig(callbacks=list(callbacks))
         retriever = WordRetriever(index=index)
@@ -88,17 +91,27 @@ class LangChainApp:
         context: Runnable[Any, str] = (
             RunnableLambda(_search_words) | retriever | RunnableLambda(_join_documents)
         )
-        self._chains: dict[str, Runnable[Any, str]] = {
-            feature: RunnablePassthrough.assign(context=context)
-            | prompt
-            | ChatOpenAI(
+
+        def chat(model: str) -> ChatOpenAI:
+            return ChatOpenAI(
                 model=model,
                 base_url=base_url,
                 api_key=SecretStr(api_key),
                 temperature=0,
                 stream_usage=True,
                 max_completion_tokens=max_output_tokens,
+                logprobs=None if cascade is None else True,
             )
+
+        def answering(model: str) -> Runnable[Any, Any]:
+            if cascade is None:
+                return chat(model)
+            return ModelRouter([(tier, chat(tier.model)) for tier in cascade.router.tiers], cascade=cascade)
+
+        self._chains: dict[str, Runnable[Any, str]] = {
+            feature: RunnablePassthrough.assign(context=context)
+            | prompt
+            | answering(model)
             | StrOutputParser()
             for feature, model in models.items()
         }
@@ -112,9 +125,11 @@ class LangChainApp:
         """Answer a question after the questions and answers before it."""
         chain = self._chains[question.feature]
         given = {"question": question.text, "history": _messages(history)}
+        # The prompt holds passages besides the question; a router should go by the question.
+        config: RunnableConfig = {**self._config, "metadata": {"route_question": question.text}}
         if question.conversation is None:
-            return str(chain.invoke(given, self._config))
-        return "".join(chain.stream(given, self._config))
+            return str(chain.invoke(given, config))
+        return "".join(chain.stream(given, config))
 
 
 def _search_words(given: Mapping[str, Any]) -> str:

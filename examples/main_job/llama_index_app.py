@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from llama_index.core.base.base_query_engine import BaseQueryEngine
 from llama_index.core.chat_engine import CondensePlusContextChatEngine
-from llama_index.core.llms import ChatMessage
+from llama_index.core.llms import LLM, ChatMessage
 from llama_index.core.memory import ChatMemoryBuffer
 from llama_index.core.query_engine import RetrieverQueryEngine
 from llama_index.core.retrievers import BaseRetriever
@@ -16,8 +16,9 @@ from llama_index.llms.openai_like import OpenAILike  # type: ignore[import-untyp
 from examples.main_job.questions import Question
 from examples.main_job.retriever import BM25Index
 from examples.stdlib_corpus import Document
-from llama_index_tokenomics import CachingQueryEngine
+from llama_index_tokenomics import CachingQueryEngine, RoutingLLM
 from tokenomics_core.cache import ResponseCache
+from tokenomics_core.routing import Cascade
 
 __all__ = ["LlamaIndexApp", "WordRetriever"]
 
@@ -56,6 +57,7 @@ class LlamaIndexApp:
         base_url: Where the models are served.
         api_key: The key for that.
         cache: Where earlier answers are looked for; None asks the model every time.
+        cascade: Asks the weak tier and judges its answer, for all features; None asks the feature's model.
     """
 
     name = "llama-index"
@@ -67,19 +69,29 @@ class LlamaIndexApp:
         base_url: str,
         api_key: str,
         cache: ResponseCache | None = None,
+        cascade: Cascade | None = None,
     ) -> None:
         self._retriever = WordRetriever(index)
-        self._llms = {
-            feature: OpenAILike(
+
+        def chat(model: str) -> OpenAILike:
+            return OpenAILike(
                 model=model,
                 api_base=base_url,
                 api_key=api_key,
                 is_chat_model=True,
                 context_window=_WINDOW_TOKENS,
                 temperature=0,
+                logprobs=None if cascade is None else True,
+                top_logprobs=0,
             )
-            for feature, model in models.items()
-        }
+
+        def answering(model: str) -> LLM:
+            if cascade is None:
+                llm: LLM = chat(model)
+                return llm
+            return RoutingLLM([(tier, chat(tier.model)) for tier in cascade.router.tiers], cascade=cascade)
+
+        self._llms = {feature: answering(model) for feature, model in models.items()}
         self._query_engines: dict[str, BaseQueryEngine] = {
             feature: RetrieverQueryEngine.from_args(self._retriever, llm=llm)
             for feature, llm in self._llms.items()

@@ -67,7 +67,7 @@ def ask(request):
 
 
 async def test_a_good_draft_is_the_answer(world, ask):
-    router = make(world, draft=GOOD, streaming="judge")
+    router = make(world, draft=GOOD)
     with track_cost() as cost:
         assert "".join(await ask(router)) == GOOD
     assert (cost.total_usd, cost.avoided_usd) == (CHEAP_CALL, DEAR_CALL - CHEAP_CALL)
@@ -77,7 +77,7 @@ async def test_a_good_draft_is_the_answer(world, ask):
 
 
 async def test_a_rejected_draft_is_never_seen_and_always_paid(world, ask):
-    router = make(world, streaming="judge")
+    router = make(world)
     with track_cost() as cost:
         pieces = await ask(router)
     assert "".join(pieces) == BEST
@@ -92,7 +92,7 @@ async def test_a_rejected_draft_is_never_seen_and_always_paid(world, ask):
 
 async def test_a_stream_that_only_routes_arrives_as_it_comes_and_nobody_judges_it(world):
     acceptor = Sure()
-    router = make(world, acceptor=acceptor)
+    router = make(world, acceptor=acceptor, streaming="route")
     assert "".join(piece.text for piece in router.stream("How many?")) == BAD
     assert acceptor.seen == []
     assert router.stats().cascades == 0
