@@ -20,6 +20,7 @@ from __future__ import annotations
 import argparse
 import os
 import platform
+import sys
 from importlib.metadata import version
 from pathlib import Path
 
@@ -49,6 +50,7 @@ def peers_on(sets: dict[str, Pairs], python: str | None) -> dict[str, dict]:
 
 
 def main(args: argparse.Namespace) -> None:
+    sys.stdout.reconfigure(line_buffering=True)  # it takes minutes: show what is there
     print(
         f"Python {platform.python_version()}, numpy {np.__version__}, token-economics "
         f"{version('token-economics')}, seed {args.seed}, {args.resamples} resamples"

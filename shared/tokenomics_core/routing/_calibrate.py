@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from tokenomics_core.errors import ConfigurationError
 from tokenomics_core.routing._bootstrap import Estimate, check_bootstrap, estimates
 from tokenomics_core.routing._contender import Rates, contender
 from tokenomics_core.routing._curve import expected_calibration_error
 from tokenomics_core.routing._difficulty import DifficultyClassifier
+from tokenomics_core.routing._features import Context
 from tokenomics_core.routing._folds import hold_out
 from tokenomics_core.routing._log import OutcomeTable, outcome_table
 from tokenomics_core.routing._outcomes import OutcomeRecord
@@ -225,6 +226,21 @@ def _share_target(table: OutcomeTable, share: float | Mapping[str, float]) -> Ta
     return Target(words, shares={tier: float(value) for tier, value in shares.items()})
 
 
+class _InContext:
+    """Gives every question its history and tools; where one text came with several, those of the last."""
+
+    def __init__(self, inner: DifficultyClassifier, contexts: Mapping[str, Context]) -> None:
+        self.inner, self._contexts = inner, contexts
+
+    def fit_outcomes(self, texts: Sequence[str], outcomes: Mapping[str, ArrayLike]) -> _InContext:
+        self.inner.fit_outcomes(texts, outcomes, contexts=[self._contexts[text] for text in texts])
+        return self
+
+    def predict_proba(self, texts: Sequence[str]) -> NDArray[np.float64]:
+        rows = [self.inner.chances(text, context=self._contexts[text])[0] for text in texts]
+        return np.array([list(row.values()) for row in rows], dtype=np.float64)
+
+
 @dataclass(frozen=True, slots=True)
 class _Scores:
     """What the classifier to use says of questions it has not seen, and its chances where there are any."""
@@ -239,8 +255,11 @@ def _scored(classifier: Rates | None, table: OutcomeTable, folds: int, seed: int
     fresh = DifficultyClassifier() if classifier is None else classifier
     if isinstance(fresh, DifficultyClassifier) and fresh.weights_ is None:
         outcomes = {tier: table.quality[:, at] for at, tier in enumerate(table.tiers)}
-        held = hold_out(lambda: copy.copy(fresh), table.texts, outcomes, folds=folds, seed=seed)
-        return _Scores(held.classifier, held.scaled_gains, held.scaled_chances, held.chances)
+        contexts = {request.question: (request.history, request.tools) for request in table.requests}
+        held = hold_out(
+            lambda: _InContext(copy.copy(fresh), contexts), table.texts, outcomes, folds=folds, seed=seed
+        )
+        return _Scores(held.classifier.inner, held.scaled_gains, held.scaled_chances, held.chances)
     found = contender(fresh, table)
     return _Scores(fresh, found.scores, found.chances, found.chances)
 

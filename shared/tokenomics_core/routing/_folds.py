@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Generic, Protocol, Self, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -17,11 +17,14 @@ __all__ = ["HeldOut", "Learner", "fold_numbers", "hold_out", "out_of_fold"]
 class Learner(Protocol):
     """A classifier that learns chances from outcomes, such as `DifficultyClassifier`."""
 
-    def fit_outcomes(self, texts: Sequence[str], outcomes: Mapping[str, ArrayLike]) -> Learner:
+    def fit_outcomes(self, texts: Sequence[str], outcomes: Mapping[str, ArrayLike]) -> Self:
         """Learn from the outcomes of N tiers, the weakest first; NaN where a tier was not asked."""
 
     def predict_proba(self, texts: Sequence[str]) -> NDArray[np.float64]:
         """Predict the chance that each tier's answer is good enough, shape (n, tiers)."""
+
+
+LearnerT = TypeVar("LearnerT", bound=Learner)
 
 
 def fold_numbers(texts: Sequence[str], folds: int, seed: int) -> NDArray[np.int64]:
@@ -72,7 +75,7 @@ def out_of_fold(
 
 
 @dataclass(frozen=True, slots=True)
-class HeldOut:
+class HeldOut(Generic[LearnerT]):
     """Predictions of classifiers that have not seen the questions, and the classifier that has seen all.
 
     Attributes:
@@ -82,20 +85,20 @@ class HeldOut:
         scaled_gains: What the last tier gains over the first on that scale, shape (n,).
     """
 
-    classifier: Learner
+    classifier: LearnerT
     chances: NDArray[np.float64]
     scaled_chances: NDArray[np.float64]
     scaled_gains: NDArray[np.float64]
 
 
 def hold_out(
-    make: Callable[[], Learner],
+    make: Callable[[], LearnerT],
     texts: Sequence[str],
     outcomes: Mapping[str, NDArray[np.float64]],
     *,
     folds: int = 5,
     seed: int = 0,
-) -> HeldOut:
+) -> HeldOut[LearnerT]:
     """Predict out of fold, and say what that is on the scale of the classifier fitted on everything.
 
     Classifiers of different folds spread their predictions differently, the more so the fewer labels there

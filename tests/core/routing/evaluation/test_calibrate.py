@@ -197,3 +197,22 @@ def test_targets_that_the_records_cannot_tell_are_refused():
         calibrate(100 * gains, three, share={"b": 0.2, "c": 0.1})
     with pytest.raises(ConfigurationError, match="folds must be from 2"):
         calibrate(None, three, share=0.1, folds=99)
+
+
+def test_history_and_tools_are_learned_from_and_asked_with():
+    rng = np.random.default_rng(6)
+    made = [
+        OutcomeRecord(
+            text=f"go on with step {number}",
+            outcomes={"cheap": bool(rng.random() < (0.05 if long else 0.95)), "dear": True},
+            history=[("user", "and then? " * 40)] * 8 if long else (),
+        )
+        for number, long in enumerate(rng.random(200) < 0.5)
+    ]
+    solved = calibrate(None, made, share=0.5, resamples=5)
+    asked = [
+        solved.classifier.chances("go on", context=(row.history, row.tools))[0]["cheap"] for row in made[:40]
+    ]
+    wrong = np.array([not row.outcomes["cheap"] for row in made[:40]])
+    assert np.mean(np.array(asked)[wrong]) < np.mean(np.array(asked)[~wrong]) - 0.3
+    assert solved.quality.value > 0.9

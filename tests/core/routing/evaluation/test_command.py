@@ -33,7 +33,10 @@ def path(tmp_path):
             hard = bool(rng.random() < 0.5)
             row = {
                 "text": f"{'prove' if hard else 'name'} number {number}",
-                "outcomes": {"cheap": int(rng.random() > (0.8 if hard else 0.1)), "dear": int(rng.random() > 0.1)},
+                "outcomes": {
+                    "cheap": int(rng.random() > (0.8 if hard else 0.1)),
+                    "dear": int(rng.random() > 0.1),
+                },
                 "costs_usd": {"cheap": 0.001, "dear": 0.02},
                 "id": 7,
             }
