@@ -89,7 +89,7 @@ class RouteSteps:
                 if is_held:
                     better = yield from self._judged(attempt, request, answer_of(output))
                 if better is None:
-                    if not is_open_ended:
+                    if is_held or not is_open_ended:
                         attempt.answered()
                     return output, attempt
                 attempt.rejected()
