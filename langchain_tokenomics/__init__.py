@@ -30,8 +30,11 @@ from tokenomics_core.types import attribution, in_context
 
 if TYPE_CHECKING:
     from langchain_tokenomics._caching_middleware import CachingMiddleware
+    from langchain_tokenomics._compression_edit import CompressionEdit
     from langchain_tokenomics._route_scaffold import CognitiveScaffold
     from langchain_tokenomics._routing_middleware import RoutingMiddleware
+    from langchain_tokenomics.compressors import ContextCompressor
+    from langchain_tokenomics.history import HistoryCompressor
     from langchain_tokenomics.middleware import BudgetMiddleware
     from langchain_tokenomics.router import ModelRouter
 
@@ -42,7 +45,10 @@ __all__ = [
     "CachedChain",
     "CachingMiddleware",
     "CognitiveScaffold",
+    "CompressionEdit",
+    "ContextCompressor",
     "CostCallbackHandler",
+    "HistoryCompressor",
     "MeteredEmbeddings",
     "ModelRouter",
     "RoutingMiddleware",
@@ -58,6 +64,9 @@ _LATER = {
     "BudgetMiddleware": "langchain_tokenomics.middleware",
     "CachingMiddleware": "langchain_tokenomics._caching_middleware",
     "CognitiveScaffold": "langchain_tokenomics._route_scaffold",
+    "CompressionEdit": "langchain_tokenomics._compression_edit",
+    "ContextCompressor": "langchain_tokenomics.compressors",
+    "HistoryCompressor": "langchain_tokenomics.history",
     "ModelRouter": "langchain_tokenomics.router",
     "RoutingMiddleware": "langchain_tokenomics._routing_middleware",
 }

@@ -11,6 +11,7 @@ from langchain_core.messages import BaseMessage
 from langchain_core.outputs import LLMResult
 
 from langchain_tokenomics._cache_mark import HIT_EVENT
+from langchain_tokenomics._context_ledger import saved_by
 from langchain_tokenomics._messages import (
     attribution_of,
     call_end,
@@ -126,14 +127,20 @@ class ModelCallHandler(RunTree):
         prompts = kwargs.get("batch_size", 1)
         batch = prompts > 1 and not in_event_loop()
         who = attribution_of(metadata, root)
+        model, provider = model_of(params, metadata), provider_of(metadata)
         saving, tags = routed_by(metadata)
+        saving, avoided_by, avoided_tokens = saved_by(
+            saving, prompt, metadata, getattr(self, "_prices", None), model, provider
+        )
+        if avoided_tokens:
+            tags = {**tags, "compress_tokens_avoided": str(avoided_tokens)}
         if tags:
             who = who.merge(Attribution(tags=tags))
         return CallStart(
             key=key,
             id=_ids.of(key),
-            model=model_of(params, metadata),
-            provider=provider_of(metadata),
+            model=model,
+            provider=provider,
             attribution=who,
             prompt=prompt,
             tools=params.get("tools"),
@@ -147,6 +154,7 @@ class ModelCallHandler(RunTree):
             group=root,
             batch=str(threading.get_ident()) if batch else None,
             saving=saving,
+            avoided_by=avoided_by,
         )
 
     def _end(self, run_id: UUID, response: LLMResult) -> None:

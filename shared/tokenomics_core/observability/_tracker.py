@@ -55,6 +55,7 @@ class CallStart:
         id: Names its record, where that is not the key: a caller may use the key of an earlier call again.
         saving: Tells from its key, what it consumed, what it cost and how it ended what was saved by choosing
             its model, below 0 where that cost more; None for a model that nobody chose.
+        avoided_by: What saved it.
     """
 
     key: str
@@ -77,6 +78,7 @@ class CallStart:
     task: asyncio.Task[Any] | None = None
     id: str | None = None
     saving: Saving | None = None
+    avoided_by: str = "route"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -276,7 +278,7 @@ class CallTracker:
             estimated=usage.estimated,
             latency_s=max(0.0, self._timer() - call.started_s) if call.started_s else None,
             avoided_usd=avoided,
-            avoided_by="cache" if end.from_cache else "route" if call.saving is not None else None,
+            avoided_by="cache" if end.from_cache else call.avoided_by if call.saving is not None else None,
             notes=(*usage.notes, *cost.notes) if cost is not None else usage.notes,
             id=call.id or call.key,
             content=end.content,
