@@ -291,7 +291,7 @@ class _Job:
     def give_up(self, helper: str, error: Exception) -> None:
         """Note that a helper failed."""
         self.reading.notes.append(
-            f"the {helper} failed ({type(error).__name__}: {error:.200}); done without it"
+            f"the {helper} failed ({type(error).__name__}: {error!s:.200}); done without it"
         )
 
     def finish(self) -> Compressed:

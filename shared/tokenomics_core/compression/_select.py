@@ -17,6 +17,7 @@ __all__ = ["Choice", "Selection", "choose"]
 _FAILURES_IN_A_ROW = 40
 _LAST_TRIES = 12
 _LEAST_LEFT = 4
+_DOUBTFUL, _EXACT_TRIES = 4, 6
 _FEWEST_WORDS_COMPARED = 5
 _SAME = 0.9
 _LONGEST_CHAIN = 2
@@ -72,7 +73,7 @@ class _Chooser:
         self._kept: list[set[int]] = [set() for _ in corpus.documents]
         self._taken: list[tuple[int, list[int]]] = []
         self._refused: dict[int, Reason] = {}
-        self._used = 0
+        self._used = self._exact_tries = 0
         self._costs: dict[tuple[int, int], int] = {}
         self._openings: dict[int, int] = {}
         self._gap = choice.tokens(choice.marker) if choice.marker else 0
@@ -95,7 +96,11 @@ class _Chooser:
             group = self._group(at)
             left = None if budget is None else budget - self._used
             cost = self._cost(piece.document, group, left)
-            if left is not None and cost > left:
+            if (
+                left is not None
+                and cost > left
+                and not self._fits_exactly(piece.document, group, cost - left)
+            ):
                 self._refused[at] = "budget"
                 failures += 1
                 continue
@@ -104,6 +109,16 @@ class _Chooser:
                 continue
             failures = 0
             self._take(at, group, cost)
+
+    def _fits_exactly(self, document: int, group: list[int], beyond: int) -> bool:
+        """Count what an estimate puts just beyond the budget, so that rounding does not cost the best."""
+        if beyond > _DOUBTFUL or self._exact_tries >= _EXACT_TRIES:
+            return False
+        self._exact_tries += 1
+        self._kept[document].update(group)
+        fits = self._choice.fits(self._texts())
+        self._kept[document].difference_update(group)
+        return fits
 
     def settle(self) -> Selection:
         """Compare with the exact count: give back what is too much, then use what is left."""
@@ -229,8 +244,8 @@ class _Chooser:
         if cost is None:
             own = self._corpus.layouts[document].units[unit]
             said = self._corpus.documents[document].text[own.start : own.end]
-            lead = " " if own.kind == "sentence" and not said[:1].isspace() else ""
-            cost = self._choice.tokens(lead + said) + (0 if own.kind == "sentence" else 1)
+            runs_on = own.kind in {"sentence", "lead"}
+            cost = self._choice.tokens(f" {said}") if runs_on else self._choice.tokens(said) + 1
             self._costs[key] = cost
         return cost
 

@@ -23,13 +23,13 @@ _ABBREVIATIONS = frozenset(
     # English
     "mr mrs ms mx dr prof sr jr st mt ft vs etc e.g i.e eg ie cf al fig figs eq eqs no nos vol vols ed eds "
     "pp ch sec inc ltd co corp dept univ est approx ca gen col lt sgt capt cmdr adm maj rev hon gov sen rep "
-    "pres ave blvd rd hwy jan feb mar apr jun jul aug sep sept oct nov dec mon tue wed thu fri sat sun "
-    "op art para ref viz resp incl excl min max avg "
+    "pres ave blvd rd hwy jan feb mar apr jun jul aug sep sept oct nov dec "
+    "op para ref viz resp incl excl min max avg "
     # German
     "z.b d.h u.a o.ä s.o s.u usw bzw bspw evtl ggf inkl zzgl vgl nr bd hrsg jh jhd mio mrd str tel abs "
-    "aufl dipl geb gest ing kap lat mag phil sog u.s.w v.a z.t "
+    "aufl dipl geb gest ing kap lat phil sog u.s.w v.a z.t "
     # French, Spanish, Italian, Portuguese, Dutch
-    "m mme mlle mm p.ex sra srta dra d.c a.c ee.uu núm pág págs av dott sig sigg ecc pag es ed.it exmo "
+    "m mme mlle mm p.ex sra srta dra d.c a.c ee.uu núm pág págs av dott sig sigg ecc pag ed.it exmo "
     "dhr mevr bijv enz blz "
     # Russian, Polish, Turkish
     "т.е т.д т.п т.к г гг в вв им ул стр рис тыс млн млрд др проф np itd itp tzn prof dr hab ul nr "

@@ -50,7 +50,7 @@ _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
 _HEADING = re.compile(r" {0,3}(#{1,6})[ \t]+\S")
 _UNDERLINE = re.compile(r" {0,3}(=+|-{3,})[ \t]*$")
 _ITEM = re.compile(r"[ \t]*(?:[-*+•‣▪·]|\(?\d{1,3}[.)]|\(?[a-zA-Z][)])[ \t]+\S")
-_TABLE_RULE = re.compile(r"[ \t]*\|?[ \t]*:?-{2,}:?[ \t]*(?:\|[ \t]*:?-{2,}:?[ \t]*)*\|?[ \t]*$")
+_TABLE_RULE = re.compile(r"[ \t]*\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)*\|?[ \t]*$")
 _LOG_LINE = re.compile(
     r"\[?(?:\d{4}-\d\d-\d\d|\d\d/\d\d/\d\d|\d\d:\d\d:\d\d"
     r"|[A-Z][a-z]{2} [ \d]\d \d\d:|\d{8}-\d|\d\d-\d\d \d\d:|\d{10}\b)"

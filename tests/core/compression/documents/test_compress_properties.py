@@ -1,5 +1,7 @@
 """Whatever is compressed: kept text is word for word, in order, within budget, and whole where it must be."""
 
+# ruff: noqa: RUF001 - letters of other scripts are meant
+
 import copy
 import json
 import math
@@ -23,7 +25,11 @@ SENTENCES = (
     "Порт закрыли в 1921 г. без предупреждения.",
     "أغلق الميناء في عام 1921؟ لم يفتح بعد ذلك.",
 )
-FENCES = ("```python\nx = 1\n\nprint('a. B')\n```", "~~~\n# no heading\n- no item\n~~~", "````\n```\ninner\n```\n````")
+FENCES = (
+    "```python\nx = 1\n\nprint('a. B')\n```",
+    "~~~\n# no heading\n- no item\n~~~",
+    "````\n```\ninner\n```\n````",
+)
 BLOCKS = (
     "# Harbour",
     "## Costs of it",
@@ -49,7 +55,9 @@ records = st.builds(
     st.sampled_from([None, 1, 4]),
 )
 texts = st.one_of(prose, markdown, tight, records, st.text(max_size=200))
-queries = st.sampled_from(["When was the harbour closed?", "cost 1922", "wann wurde der Hafen geschlossen", "港口", ""])
+queries = st.sampled_from(
+    ["When was the harbour closed?", "cost 1922", "wann wurde der Hafen geschlossen", "港口", ""]
+)
 MARKER = " ⟦…⟧ "
 
 
@@ -129,7 +137,8 @@ def test_json_stays_json_with_some_of_its_records(text, query, ratio):
 @settings(max_examples=50, deadline=None)
 def test_ids_metadata_and_input_are_left_alone_and_the_result_is_the_same_every_time(given_texts, query):
     documents = [
-        Document(f"id/{at}", text, {"source": {"page": at}, "tags": ["a"]}) for at, text in enumerate(given_texts)
+        Document(f"id/{at}", text, {"source": {"page": at}, "tags": ["a"]})
+        for at, text in enumerate(given_texts)
     ]
     before = copy.deepcopy(documents)
     first, second = compress(documents, query, ratio=0.4), compress(documents, query, ratio=0.4)
@@ -186,7 +195,9 @@ def test_sentences_cover_all_but_white_space(text):
 @settings(max_examples=50, deadline=None)
 def test_numbers_and_negations_stay_in_their_sentences(given_texts, ratio):
     said = {text[start:end] for text in given_texts for start, end in sentence_spans(text)}
-    for document in compress(given_texts, "When was the harbour closed?", ratio=ratio, marker=MARKER).documents:
+    for document in compress(
+        given_texts, "When was the harbour closed?", ratio=ratio, marker=MARKER
+    ).documents:
         for part in document.text.split(MARKER):
             for start, end in sentence_spans(part):
                 assert part[start:end] in said
