@@ -1,7 +1,7 @@
 """A chain that asks the cheap model first and the dear one only where the cheap answer will not do.
 
 python examples/routed_chain.py
-python examples/routed_chain.py --base-url https://api.openai.com/v1 --model gpt-4.1-mini
+python examples/routed_chain.py --base-url https://api.openai.com/v1 --strong-model gpt-4.1
 """
 
 from langchain_core.output_parsers import StrOutputParser
@@ -29,7 +29,7 @@ def is_sure(_question: str, answer: Answer) -> bool:
     """Accept an answer whose tokens were likely and which does not give up."""
     if answer.logprobs is None or "does not answer" in answer.text:
         return False
-    return sum(answer.logprobs) / len(answer.logprobs) > -0.5
+    return sum(answer.logprobs) / len(answer.logprobs) > -0.8
 
 
 def main() -> None:
@@ -41,7 +41,10 @@ def main() -> None:
                 model=model, base_url=base_url, api_key=API_KEY, stream_usage=True, logprobs=True
             )
 
-        cheap, dear = Tier(name="cheap", model="gpt-4.1-nano"), Tier(name="dear", model=arguments.model)
+        cheap, dear = (
+            Tier(name="cheap", model=arguments.model),
+            Tier(name="dear", model=arguments.strong_model),
+        )
         # A rule for the example; fit an AnswerAcceptor on judged answers of your own.
         cascade = Cascade([cheap, dear], FunctionAcceptor(is_sure), threshold=0.5)
         router = ModelRouter([(cheap, chat(cheap.model)), (dear, chat(dear.model))], cascade=cascade)

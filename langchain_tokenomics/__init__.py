@@ -68,6 +68,7 @@ _LATER = {
     "ContextCompressor": "langchain_tokenomics.compressors",
     "HistoryCompressor": "langchain_tokenomics.history",
     "ModelRouter": "langchain_tokenomics.router",
+    "RouterDecisionModel": "langchain_tokenomics._route_decisions",
     "RoutingMiddleware": "langchain_tokenomics._routing_middleware",
 }
 """What needs the extra `agents`, or numpy, and is imported when it is asked for."""

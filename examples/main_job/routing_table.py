@@ -82,8 +82,8 @@ def _notices(routed: ArmResult, stats: RouterStats, ledger_usd: Decimal) -> Iter
     net = stats.net_saving_usd
     yield Notice(
         f"Net saving by the router's own account: {format_usd(net)}, after {format_usd(stats.drafts_usd)} "
-        f"for {stats.escalations:,} rejected drafts. Which answers will do was learned on the other half of the "
-        "questions.",
+        f"for {stats.escalations:,} rejected drafts. Which answers will do was learned on the other half of "
+        "the questions.",
         "good" if net > 0 else "warning",
     )
     if stats.wants_retraining:
