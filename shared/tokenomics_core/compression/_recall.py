@@ -20,6 +20,7 @@ __all__ = ["Recall"]
 # kept by more than 0.01 where it is halved or doubled.
 _WORDS, _WORDS_IN_PLACE, _COMPANY = 1.0, 1.0, 0.6
 _MEANING, _MEANING_IN_PLACE = 0.7, 1.0
+_SPEAKER = 0.4
 _NEIGHBOUR, _SESSION, _STRETCH = 0.25, 0.5, 2.0
 _STRETCH_TURNS = 7
 # The words that keep company with a question's words in the turns that answer it best.
@@ -50,9 +51,13 @@ class Recall:
         ]
         words = list(map(words_of, turns))
         self._stems = [list(map(stem, found)) for found in words]
+        under = {text: list(map(stem, words_of(text))) for text in set(about)}
         self._in_place = [
-            list(map(stem, words_of(f"{about[at]} {before[at]}"))) + self._stems[at] for at in range(self._n)
+            under[about[at]] + (self._stems[at - 1] if before[at] else []) + self._stems[at]
+            for at in range(self._n)
         ]
+        asked = set(words_of(query))
+        self._is_by_one_named = np.array([_is_by_one_of(asked, turn) for turn in turns], dtype=np.float64)
         self._terms = list(dict.fromkeys(map(stem, query_words(query))))
         reads = multilingual or (is_english([words_of(query)]) and is_english(words))
         self.texts: list[str] = []
@@ -73,6 +78,7 @@ class Recall:
             placed = self._by_terms(self._in_place, self._terms)
             total += _WORDS_IN_PLACE * standard(placed)
             total += _COMPANY * standard(self._by_terms(self._stems, self._company(placed)))
+            total += _SPEAKER * standard(self._is_by_one_named)
         if vectors is not None and self._n:
             likeness = np.asarray(vectors[1:], dtype=np.float64) @ np.asarray(vectors[0], dtype=np.float64)
             total += _MEANING * standard(likeness[: self._n])
@@ -115,6 +121,16 @@ class Recall:
         for term in self._terms:
             weight.pop(term, None)
         return sorted(weight, key=lambda term: (-weight[term], term))[:_COMPANY_WORDS]
+
+
+def _is_by_one_of(names: set[str], turn: str) -> bool:
+    """Tell whether a turn begins with its speaker, as `Ada: ...`, and a question names that one."""
+    speaker, colon, _ = turn[:_LONGEST_NAME].partition(":")
+    words = words_of(speaker) if colon else []
+    return bool(words) and names.issuperset(words)
+
+
+_LONGEST_NAME = 40
 
 
 def _sessions(about: Sequence[str]) -> list[int]:
