@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from inspect import signature
 from typing import Any
 
@@ -28,6 +29,8 @@ _SETTINGS = (
 """What a model has that LlamaIndex reads from whatever stands before it."""
 _ABOUT_WORDS = frozenset({"output_parser", "query_wrapper_prompt", "system_prompt"})
 
+_TOOLS = frozenset({"tools"})
+_ALL_BUT_TOOLS = frozenset({"audio", "files", "images", "json_schema", "videos"})
 _ROUTER_SETTINGS = frozenset(signature(Router).parameters) - {"tiers"}
 
 Tiers = Mapping[str, LLM | tuple[Tier, LLM]] | Sequence[tuple[Tier, LLM]]
@@ -47,7 +50,8 @@ class TierModels:
         pairs = _pairs(tiers)
         if not pairs:
             raise ConfigurationError("tiers must name at least one model; nothing was routed")
-        self.tiers = tuple(tier for tier, _ in pairs)
+        self.tiers = tuple(_without_tools(tier, model) for tier, model in pairs)
+        self._named = _names_alone(tiers)
         self._models = {tier.name: model for tier, model in pairs}
         self._efforts = {tier.name: _effort(tier, model) for tier, model in pairs}
 
@@ -83,6 +87,8 @@ class TierModels:
     def metadata(self, context_window: int | None) -> LLMMetadata:
         """Return what holds whichever tier is chosen: engines and memories read this once and keep it."""
         each = [model.metadata for model in self.models]
+        able = [one.is_function_calling_model for one in each]
+        asked = [tier.name in self._named or tier.lacks(_TOOLS, None) is None for tier in self.tiers]
         windows = [
             tier.window if tier.window is not None else one.context_window
             for tier, one in zip(self.tiers, each, strict=True)
@@ -92,7 +98,9 @@ class TierModels:
             context_window=context_window or min(windows),
             num_output=max(lengths),
             is_chat_model=True,
-            is_function_calling_model=all(one.is_function_calling_model for one in each),
+            # A tier that is said to have no tools is never chosen for them.
+            is_function_calling_model=any(able)
+            and all(can for can, may in zip(able, asked, strict=True) if may),
             model_name=f"router({','.join(tier.name for tier in self.tiers)})",
             system_role=each[0].system_role,
         )
@@ -132,9 +140,7 @@ def tier_of(name: str, model: LLM) -> Tier:
         model=name_of(model, {}) or name,
         provider=provider_of(model),
         window=said.context_window if said.context_window > 0 else None,
-        capabilities=None
-        if said.is_function_calling_model
-        else frozenset({"audio", "files", "images", "json_schema", "videos"}),
+        capabilities=None if said.is_function_calling_model else _ALL_BUT_TOOLS,
     )
 
 
@@ -197,6 +203,13 @@ def _pairs(tiers: Tiers) -> list[tuple[Tier, LLM]]:
     return found
 
 
+def _names_alone(tiers: Tiers) -> frozenset[str]:
+    """Return the tiers of which nothing but a name was said."""
+    if not isinstance(tiers, Mapping):
+        return frozenset()
+    return frozenset(name for name, model in tiers.items() if isinstance(model, LLM))
+
+
 def _pair(name: str | None, value: Any) -> tuple[Any, Any]:
     if name is not None and isinstance(value, LLM):
         return tier_of(name, value), value
@@ -205,6 +218,13 @@ def _pair(name: str | None, value: Any) -> tuple[Any, Any]:
     if name is not None and isinstance(value[0], Tier) and value[0].name != name:
         raise ConfigurationError(f"the tier under {name!r} calls itself {value[0].name!r}")
     return value
+
+
+def _without_tools(tier: Tier, model: object) -> Tier:
+    """Say of a scaffold's tier that it calls no tools, where it says nothing of what it can do."""
+    if tier.capabilities is None and isinstance(model, LLM) and model.class_name() == "CognitiveScaffold":
+        return replace(tier, capabilities=_ALL_BUT_TOOLS - {"json_schema"})
+    return tier
 
 
 def _effort(tier: Tier, model: Any) -> dict[str, Any]:

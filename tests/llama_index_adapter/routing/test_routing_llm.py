@@ -4,6 +4,7 @@ import asyncio
 import copy
 import json
 import pickle
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 
 import pytest
@@ -11,9 +12,10 @@ from llama_index.core.base.llms.types import CachePoint, ChatMessage, ImageBlock
 from llama_index.core.callbacks import CallbackManager, TokenCountingHandler
 from llama_index.core.llms import MockLLM
 from llama_index.core.prompts import PromptTemplate
+from llama_index.core.tools import FunctionTool
 from pydantic import BaseModel
 
-from examples.provider import Cut, ProviderError, Stall, ToolCall
+from examples.provider import Cut, ProviderAnswer, ProviderError, ProviderUsage, Stall, ToolCall
 from llama_index_tokenomics import RoutingLLM, attribution, install_cost_tracking, routing, track_cost
 from llama_index_tokenomics.router import MARK
 from tests.llama_index_adapter.routing.kit import (
@@ -327,6 +329,10 @@ def test_metadata_promise_what_every_tier_keeps(world):
     assert llm.metadata.is_chat_model is True
     assert llm.metadata.context_window == 3900
     assert llm.metadata.model_name == "router(a,b)"
+    blind = Tier(name="a", model="a", capabilities=set())
+    told = RoutingLLM([(blind, MockLLM()), (Tier(name="b", model=DEAR), world.like(DEAR))])
+    assert told.metadata.is_function_calling_model is True
+    assert RoutingLLM([(blind, MockLLM())]).metadata.is_function_calling_model is False
     wide = RoutingLLM({"a": world.like(CHEAP), "b": world.like(DEAR)}, context_window=100_000)
     assert wide.metadata.context_window == 100_000
     assert wide.metadata.is_function_calling_model is True
@@ -418,6 +424,44 @@ def test_without_anything_said_the_shipped_classifier_decides(world):
 def test_contradictions_are_refused(tiers, more, match):
     with pytest.raises(ConfigurationError, match=match):
         RoutingLLM(tiers, **more)
+
+
+async def test_sync_and_async_decide_alike_with_the_shipped_classifier(world):
+    llm = RoutingLLM({"cheap": world.like(CHEAP), "dear": world.like(DEAR)}, quality_floor=0.7)
+    world.engine.always(ProviderAnswer(text="ok", usage=ProviderUsage(**USED)))
+    chosen = []
+    for number in range(12):
+        question = f"{EASY} Explain why, and prove it for {number} cases. " * (number + 1)
+        tiers = {
+            (await ask(llm, method, user(question)))[0].additional_kwargs[MARK]["route_tier"]
+            for method in CHATS
+        }
+        assert len(tiers) == 1
+        chosen += tiers
+    assert llm.stats().decisions == 48
+
+
+def test_threads_share_a_router(world):
+    llm = routed(world)
+    world.engine.always(ProviderAnswer(text="ok", usage=ProviderUsage(**USED)))
+    with ThreadPoolExecutor(8) as pool:
+        asked = list(pool.map(lambda n: llm.chat(user(HARD if n % 2 else EASY)), range(40)))
+    tiers = [answer.additional_kwargs[MARK]["route_tier"] for answer in asked]
+    assert tiers == ["cheap", "dear"] * 20
+    assert llm.stats().net_saving_usd == 20 * SAVED
+
+
+@pytest.mark.parametrize("method", ["predict_and_call", "apredict_and_call"])
+async def test_a_tool_is_predicted_and_called(world, method):
+    world.says("", tool_calls=(ToolCall(name="double", arguments={"n": 4}),), **USED)
+
+    def double(n: int) -> int:
+        """Double a number."""
+        return 2 * n
+
+    answer = getattr(routed(world), method)([FunctionTool.from_defaults(double)], user_msg=HARD)
+    assert str(await answer if method.startswith("a") else answer) == "8"
+    assert models_asked(world) == [DEAR]
 
 
 def test_a_pickled_router_needs_its_models_again(world):

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from llama_index.core.agent.workflow import FunctionAgent
 from llama_index.core.llms import MockLLM
 from llama_index.core.prompts import PromptTemplate
 
@@ -27,6 +28,11 @@ from tokenomics_core.routing.classifiers import FunctionClassifier
 from tokenomics_core.routing.scaffold import COGNITIVE_STEPS, scaffold_tier
 
 STEPS = [step.name for step in COGNITIVE_STEPS]
+
+
+def look_up(what: str) -> str:
+    """Look a word up."""
+    return what
 
 
 def says_steps(world):
@@ -68,6 +74,16 @@ async def test_as_a_tier_it_is_one_answer_of_four_calls_that_saves_what_it_saves
     assert (stats.tiers["between"].answers, stats.routed_usd) == (1, 4 * COST[CHEAP])
     assert stats.counterfactual_usd == COST[DEAR]
     assert cost.avoided_usd == stats.net_saving_usd == COST[DEAR] - 4 * COST[CHEAP]
+
+
+async def test_a_scaffold_is_never_chosen_for_tools(world):
+    cheap, dear = Tier(name="cheap", model=CHEAP), Tier(name="dear", model=DEAR)
+    tiers = [(scaffold_tier(cheap), CognitiveScaffold(world.like(CHEAP))), (dear, world.like(DEAR))]
+    llm = RoutingLLM(tiers, **settings())
+    assert llm.metadata.is_function_calling_model is True
+    world.says("ok", **USED)
+    assert str(await FunctionAgent(tools=[look_up], llm=llm).run(EASY)) == "ok"
+    assert models_asked(world) == [DEAR]
 
 
 def test_each_step_is_held_by_a_budget(world):
