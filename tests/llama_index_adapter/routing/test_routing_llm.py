@@ -10,10 +10,13 @@ from decimal import Decimal
 import pytest
 from llama_index.core.base.llms.types import CachePoint, ChatMessage, ImageBlock, TextBlock
 from llama_index.core.callbacks import CallbackManager, TokenCountingHandler
+from llama_index.core.instrumentation.event_handlers import BaseEventHandler
+from llama_index.core.instrumentation.events.llm import LLMChatEndEvent, LLMChatStartEvent
 from llama_index.core.llms import MockLLM
 from llama_index.core.prompts import PromptTemplate
 from llama_index.core.tools import FunctionTool
-from pydantic import BaseModel
+from llama_index_instrumentation import root_dispatcher
+from pydantic import BaseModel, Field
 
 from examples.provider import Cut, ProviderAnswer, ProviderError, ProviderUsage, Stall, ToolCall
 from llama_index_tokenomics import RoutingLLM, attribution, install_cost_tracking, routing, track_cost
@@ -44,6 +47,24 @@ from tokenomics_core.routing.classifiers import FunctionClassifier
 
 class Refund(BaseModel):
     days: int
+
+
+class Listener(BaseEventHandler):
+    """Keeps what it hears of models."""
+
+    events: list = Field(default_factory=list)
+
+    def handle(self, event, **kwargs):
+        if type(event).__name__.startswith("LLM"):
+            self.events.append(event)
+
+
+@pytest.fixture
+def listener():
+    listener = Listener(events=[])
+    root_dispatcher.add_event_handler(listener)
+    yield listener
+    root_dispatcher.event_handlers.remove(listener)
 
 
 @pytest.mark.parametrize("client", ["like", "openai"])
@@ -84,6 +105,15 @@ async def test_a_call_is_one_pair_of_events_and_one_record_with_its_saving(world
         SAVED,
     )
     assert stats.tiers["cheap"].answers == 1
+
+
+@pytest.mark.parametrize("method", CHATS)
+async def test_instrumentation_sees_one_start_and_one_end_with_the_models_own_name(world, method, listener):
+    world.says("four", **USED)
+    await ask(routed(world), method, user())
+    kinds = [type(event) for event in listener.events if "InProgress" not in type(event).__name__]
+    assert kinds == [LLMChatStartEvent, LLMChatEndEvent]
+    assert listener.events[0].model_dict["model_name"] == CHEAP
 
 
 async def test_the_dearest_tier_saves_nothing_and_says_so(world):
@@ -227,6 +257,19 @@ async def test_after_an_error_the_next_tier_is_asked(world, method, status):
     assert [record.model for record in cost.calls] == [DEAR]
     assert llm.stats().tiers["cheap"].errors == 1
     assert llm.router.health("cheap").failures == 1
+
+
+@pytest.mark.parametrize("method", ["chat", "astream_chat"])
+async def test_a_tier_that_takes_too_long_is_left_for_the_next(world, method):
+    stall = Stall()
+    world.provider.inject(stall, model=CHEAP)
+    world.says("too late", model=CHEAP)
+    world.says("from dear", model=DEAR, **USED)
+    models = {"cheap": world.like(CHEAP, timeout=0.3), "dear": world.like(DEAR)}
+    llm = RoutingLLM(models, **settings())
+    assert (await ask(llm, method, user()))[1] == "from dear"
+    stall.release.set()
+    assert llm.router.health("cheap").last_failure == "timeout"
 
 
 @pytest.mark.parametrize("method", CHATS)
