@@ -12,7 +12,14 @@ from langgraph.checkpoint.memory import InMemorySaver
 from pydantic import BaseModel
 
 from examples.provider import Fail, ProviderAnswer, ProviderUsage, ToolCall
-from langchain_tokenomics import BudgetMiddleware, ModelRouter, RoutingMiddleware, track_cost
+from langchain_tokenomics import (
+    BudgetMiddleware,
+    CachingMiddleware,
+    ModelRouter,
+    RoutingMiddleware,
+    SemanticCache,
+    track_cost,
+)
 from tests.langchain_adapter.routing.test_cascade import Sure
 from tests.langchain_adapter.routing.test_model_router import ByWord
 from tests.prices_by_hand import usd
@@ -220,6 +227,18 @@ async def test_a_rejected_draft_is_not_in_the_thread(world, run):
     assert cost.avoided_usd == -CHEAP_CALL
     shown = agent.stream({"messages": [("human", EASY)]}, stream_mode="messages")
     assert "".join(message.text for message, _ in shown) == "42"
+
+
+async def test_a_cache_behind_it_serves_by_tier(answers, run):
+    cache = SemanticCache()
+    middleware = [routing(answers), CachingMiddleware(cache)]
+    agent = create_agent(answers.openai(OTHER), middleware=middleware)
+    with track_cost() as cost:
+        first, second = await run(agent, EASY), await run(agent, EASY)
+    assert first == second == f"I am {CHEAP}"
+    assert [record.avoided_by for record in cost.calls] == ["route", "cache"]
+    assert cost.total_usd == CHEAP_CALL
+    cache.close()
 
 
 @pytest.mark.parametrize("tools", [[], [search]])
