@@ -65,6 +65,18 @@ def test_stated_chances_are_met(fitted):
     assert fitted.report_.ece < 0.08
 
 
+def test_weights_that_fit_too_closely_are_tempered_by_the_folds():
+    rng = random.Random(11)
+    texts = [
+        f"Well, {rng.randint(1, 999)} + {rng.randint(1, 9)} makes it, say {rng.random()}" for _ in range(400)
+    ]
+    right = np.array([float(rng.random() < 0.85) for _ in texts])  # nothing tells right from wrong
+    close = AnswerAcceptor(strength=1e4).fit(["q"] * 200, texts[:200], right[:200])
+    chances = np.array([close.accept_probability("q", Answer(text=text)) for text in texts[200:]])
+    assert chances.mean() == pytest.approx(right[:200].mean(), abs=0.03)
+    assert chances.std() < 0.1
+
+
 def test_the_solved_gain_keeps_the_quality_that_was_asked_for(fitted):
     questions, answers, right, after = examples(1000, seed=3)
     gains = np.array([fitted.gain(q, Answer(text=a)) for q, a in zip(questions, answers, strict=True)])

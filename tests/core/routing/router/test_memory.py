@@ -98,6 +98,16 @@ def test_labels_age_and_then_no_longer_keep_a_tier_down():
     assert feedback.of("a").labels == 0
 
 
+def test_a_tier_that_may_still_reach_the_floor_is_not_put_to_rest():
+    feedback = Feedback(clock=lambda: 0.0, floor=0.85)
+    for number in range(20):
+        feedback.add("a", float(number % 5 > 0), 0.9)
+    found = feedback.of("a")
+    assert found.quality == 0.8
+    assert found.low < 0.85 < found.high
+    assert not feedback.is_below_floor("a")
+
+
 @given(
     first=st.lists(st.floats(-1, 1), min_size=1, max_size=30),
     second=st.lists(st.floats(-1, 1), min_size=1, max_size=30),
