@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from tokenomics_core.compression._prefix_money import EditDecision, EditPlan, PrefixPrices, plan_edits
 from tokenomics_core.compression._tool_output import compress_tool_output
-from tokenomics_core.compression._turns import Message, check_messages, role_of, text_of
+from tokenomics_core.compression._turns import Message, check_messages, role_of
 from tokenomics_core.errors import ConfigurationError
 from tokenomics_core.tokens import count_tokens
 
@@ -35,7 +35,7 @@ class HistoryEditor:
         placeholder: What a cleared result says.
         expected_calls: How many calls are still to come; by default as many as there have been.
         model: Whose tokens to count.
-        count: Counts the tokens of a text in another way.
+        count: Counts the tokens of messages in another way; what it says decides what pays.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class HistoryEditor:
         placeholder: str = "[this result was cleared to save space; call the tool again if you need it]",
         expected_calls: float | None = None,
         model: str | None = None,
-        count: Callable[[str], int] | None = None,
+        count: Callable[[Sequence[Message]], int] | None = None,
     ) -> None:
         if isinstance(keep_results, bool) or not isinstance(keep_results, int) or keep_results < 0:
             raise ConfigurationError(f"keep_results must be 0 or more, not {keep_results!r}")
@@ -56,10 +56,9 @@ class HistoryEditor:
             raise ConfigurationError(f"expected_calls must be 1 or more, or None, not {expected_calls!r}")
         self._prices, self._clear, self._keep = prices, clear, keep_results
         self._placeholder, self._expected = placeholder, expected_calls
-        self._count = count or (lambda text: int(count_tokens(text, model)))
-        self._shorten = shorten or (
-            lambda text: compress_tool_output(text, lossless=True, count=self._count).text
-        )
+        self._count = count or (lambda messages: int(count_tokens(messages, model)))
+        self._frame = self._count([])
+        self._shorten = shorten or (lambda text: compress_tool_output(text, lossless=True, model=model).text)
         self._given: list[Message] = []
         self._given_tokens: list[int] = []
         self._sent: list[Message] = []
@@ -87,8 +86,8 @@ class HistoryEditor:
         plan = self._plan() if self._clear else EditPlan((), self.last_decision or _NOTHING)
         first = min(plan.places, default=len(found))
         for place in plan.places:
-            self._sent[place] = {**self._sent[place], "content": self._placeholder}
-            self._sent_tokens[place] = self._count(self._placeholder)
+            self._sent[place] = self._as_cleared(self._sent[place])
+            self._sent_tokens[place] = self._size(self._sent[place])
             self._cleared.add(place)
         self.last_decision = plan.decision if plan.places else None
         self.saved_usd += self._cost(self._given_tokens, given_cached)
@@ -104,19 +103,23 @@ class HistoryEditor:
         self._cached = min(self._cached, place)
 
     def _add(self, message: Message) -> None:
-        self._given.append(message)
         content = message.get("content")
-        sent = message
-        given_tokens = sent_tokens = self._count(
-            content if isinstance(content, str) and role_of(message) == "tool" else text_of(message)
-        )
+        sent, tokens = message, self._size(message)
+        sent_tokens = tokens
         if role_of(message) == "tool" and isinstance(content, str):
-            short = self._shorten(content)
-            if short != content and self._count(short) < given_tokens:
-                sent, sent_tokens = {**message, "content": short}, self._count(short)
-        self._given_tokens.append(given_tokens)
+            short = {**message, "content": self._shorten(content)}
+            if (short_tokens := self._size(short)) < tokens:
+                sent, sent_tokens = short, short_tokens
+        self._given.append(message)
+        self._given_tokens.append(tokens)
         self._sent.append(sent)
         self._sent_tokens.append(sent_tokens)
+
+    def _size(self, message: Message) -> int:
+        return self._count([message]) - self._frame
+
+    def _as_cleared(self, message: Message) -> Message:
+        return {**message, "content": self._placeholder}
 
     def _plan(self) -> EditPlan:
         results = [
@@ -125,9 +128,11 @@ class HistoryEditor:
             if role_of(message) == "tool" and isinstance(message.get("content"), str)
         ]
         old = results[: len(results) - self._keep] if self._keep else results
-        room = self._count(self._placeholder)
         smaller = {
-            place: room for place in old if place not in self._cleared and room < self._sent_tokens[place]
+            place: size
+            for place in old
+            if place not in self._cleared
+            and (size := self._size(self._as_cleared(self._sent[place]))) < self._sent_tokens[place]
         }
         return plan_edits(
             self._sent_tokens,

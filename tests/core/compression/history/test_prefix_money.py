@@ -91,9 +91,9 @@ def test_prices_come_from_the_price_book():
     assert PrefixPrices.of(price, hour=True).write_usd_per_mtok > prices.write_usd_per_mtok
 
 
-def words(text):
-    """Count words; what counts tokens must not matter."""
-    return len(text.split())
+def words(messages):
+    """Count words and four for each message; what counts tokens must not matter."""
+    return 2 + sum(4 + len(repr(message).split()) for message in messages)
 
 
 ROWS = st.lists(
@@ -127,10 +127,7 @@ def series_usd(requests, rates):
         cached = 0
         while cached < min(len(request), len(last)) and request[cached] == last[cached]:
             cached += 1
-        sizes = [
-            words(one["content"]) + sum(words("look {}") for _ in one.get("tool_calls", ()))
-            for one in request
-        ]
+        sizes = [words([one]) - 2 for one in request]
         total += call_usd(sizes, cached, rates)
         last = request
     return total
