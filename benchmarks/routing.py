@@ -18,6 +18,7 @@ Run: OMP_NUM_THREADS=1 python benchmarks/routing.py --data DATA_FOLDER [--only N
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import platform
 import sys
@@ -50,6 +51,7 @@ def peers_on(sets: dict[str, Pairs], python: str | None) -> dict[str, dict]:
 
 
 def main(args: argparse.Namespace) -> None:
+    logging.getLogger("tokenomics_core").setLevel(logging.ERROR)  # every small fit would caution
     sys.stdout.reconfigure(line_buffering=True)  # it takes minutes: show what is there
     print(
         f"Python {platform.python_version()}, numpy {np.__version__}, token-economics "

@@ -85,6 +85,19 @@ def test_estimates_are_their_textbook_sums():
     assert value.effective_decisions == pytest.approx(sum(weights) ** 2 / sum(w * w for w in weights))
 
 
+def test_without_foretold_chances_each_decision_is_foretold_by_the_others_of_its_tier():
+    rows = [("cheap", 1.0), ("cheap", 0.0), ("cheap", 0.0), ("dear", 1.0), ("dear", 0.0)]
+    log = [LoggedDecision(tier=tier, propensity=0.5, quality=good, chances={}) for tier, good in rows]
+    # For a policy that always takes dear: what dear is foretold, and for dear decisions the correction.
+    foretold = [0.5, 0.5, 0.5, 0.0, 1.0]
+    corrections = [0, 0, 0, 2 * (1.0 - 0.0), 2 * (0.0 - 1.0)]
+    expected = (sum(foretold) + sum(corrections)) / 5
+    assert value_policy(log, lambda row: "dear", resamples=5).quality.doubly_robust.value == expected
+    lone = value_policy(log[:4], lambda row: "dear", resamples=5).quality.doubly_robust.value
+    # The only dear decision is foretold by all decisions, having no others of its tier.
+    assert lone == pytest.approx((3 * 1.0 + 0.5 + 2 * (1.0 - 0.5)) / 4)
+
+
 def test_foretold_chances_that_are_right_narrow_the_interval():
     log, _, _ = world()
     quality = value_policy(log, POLICIES["always dear"][0], resamples=200).quality
