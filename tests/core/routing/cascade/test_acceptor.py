@@ -77,6 +77,15 @@ def test_weights_that_fit_too_closely_are_tempered_by_the_folds():
     assert chances.std() < 0.1
 
 
+def test_weights_that_fit_too_closely_still_state_the_right_mean():
+    questions, answers, right, _ = examples(150, seed=8)
+    close = AnswerAcceptor(strength=1e4).fit(questions, answers, right)
+    questions, answers, right, _ = examples(300, seed=9)
+    pairs = zip(questions, answers, strict=True)
+    chances = np.array([close.accept_probability(question, Answer(text=text)) for question, text in pairs])
+    assert chances.mean() == pytest.approx(right.mean(), abs=0.08)
+
+
 def test_the_solved_gain_keeps_the_quality_that_was_asked_for(fitted):
     questions, answers, right, after = examples(1000, seed=3)
     gains = np.array([fitted.gain(q, Answer(text=a)) for q, a in zip(questions, answers, strict=True)])
