@@ -6,15 +6,15 @@ kept where its text, in lower case and with single blanks, stands in the kept te
 by the set's labels; titles do not count. In brackets stands the share of tokens really sent, counted on the
 final context; a method that passes the budget is marked with an asterisk. HotpotQA counts a question where
 every supporting sentence is kept, and its last line is the paired bootstrap interval (10,000 draws) of our
-share minus that of BM25 with titles. COVID-QA is one long document a question; questions whose document has more than
-20,000 tokens are left out, as are answers that are not in their document.
+share minus that of BM25 with titles. COVID-QA is one long document a question; questions whose document has
+more than 20,000 tokens are left out, as are answers that are not in their document.
 
 Contestants: `default`, `words only` (no embedder), `MiniLM` (all-MiniLM-L6-v2 given as the embedder, shown
-the better half of the units); keep-first; BM25 over sentences, and over sentences with their titles; LlamaIndex's
-SentenceEmbeddingOptimizer, a percentile of each document's sentences without neighbours, which is its way to
-a share; LangChain's EmbeddingsFilter, whole documents, as many of the most similar as fit. The last two embed
-with MiniLM where it is installed and with the built-in embedder elsewhere; what is not installed is left out
-and named.
+the better half of the units); keep-first; BM25 over sentences, and over sentences with their titles;
+LlamaIndex's SentenceEmbeddingOptimizer, a percentile of each document's sentences without neighbours, which
+is its way to a share (rounded down to no sentence, it keeps all); LangChain's EmbeddingsFilter, whole
+documents, as many of the most similar as fit. The last two embed with MiniLM where it is installed and with
+the built-in embedder elsewhere; what is not installed is left out and named.
 
 Speed: tokens a second of `compress` on the NQ contexts, on one thread, by process time, the median of five
 passes, beside counting the same contexts with tiktoken in the same passes.
@@ -340,7 +340,7 @@ def table(name: str, cases: list[Case], methods: dict[str, Method]) -> None:
     if name == "hotpot":
         low, high = paired_interval(at_first["default"], at_first["BM25 title and sentence"])
         print(
-            f"default minus BM25 sentences at {RATIOS[0]:.0%}: 95% interval {low:+.1f} to {high:+.1f} points"
+            f"default minus BM25 with titles at {RATIOS[0]:.0%}: 95% interval {low:+.1f} to {high:+.1f} points"
         )
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from tokenomics_core.compression._corpus import Corpus
 from tokenomics_core.compression._terms import STOP_WORDS, stem, words_of
 
-__all__ = ["Floats", "bm25", "count_terms", "query_terms", "query_words", "standard", "word_scores"]
+__all__ = ["Floats", "bm25", "count_terms", "query_words", "standard", "word_scores"]
 
 Floats = NDArray[np.float64]
 
@@ -52,11 +52,6 @@ def query_words(query: str) -> list[str]:
     return [word for word in words if word not in STOP_WORDS] or words
 
 
-def query_terms(query: str) -> list[str]:
-    """Return the stems of a question's words, each once."""
-    return list(dict.fromkeys(map(stem, query_words(query))))
-
-
 def standard(values: Floats) -> Floats:
     """Shift and scale to a mean of 0 and a spread of 1; all equal become 0."""
     spread = float(values.std()) if len(values) else 0.0
@@ -90,9 +85,6 @@ def bm25(counts: Floats, sizes: Floats) -> Floats:
     soft = _K1 * (1 - _B + _B * sizes / mean)
     scores: Floats = (rarity * counts * (_K1 + 1) / (counts + soft[:, None])).sum(axis=1)
     return scores
-
-
-_bm25 = bm25
 
 
 def count_terms(corpus: Corpus, stems: Sequence[str], grams: Sequence[str] = ()) -> _Counts:
