@@ -340,7 +340,7 @@ def table(name: str, cases: list[Case], methods: dict[str, Method]) -> None:
     if name == "hotpot":
         low, high = paired_interval(at_first["default"], at_first["BM25 title and sentence"])
         print(
-            f"default minus BM25 with titles at {RATIOS[0]:.0%}: 95% interval {low:+.1f} to {high:+.1f} points"
+            f"default minus BM25 at {RATIOS[0]:.0%}: 95% interval {low:+.1f} to {high:+.1f} points"
         )
 
 
