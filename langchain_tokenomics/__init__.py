@@ -31,6 +31,7 @@ from tokenomics_core.types import attribution, in_context
 if TYPE_CHECKING:
     from langchain_tokenomics._caching_middleware import CachingMiddleware
     from langchain_tokenomics._compression_edit import CompressionEdit
+    from langchain_tokenomics._prompt_caching import PromptCachingMiddleware
     from langchain_tokenomics._route_scaffold import CognitiveScaffold
     from langchain_tokenomics._routing_middleware import RoutingMiddleware
     from langchain_tokenomics.compressors import ContextCompressor
@@ -51,6 +52,7 @@ __all__ = [
     "HistoryCompressor",
     "MeteredEmbeddings",
     "ModelRouter",
+    "PromptCachingMiddleware",
     "RoutingMiddleware",
     "SemanticCache",
     "as_embedder",
@@ -68,6 +70,7 @@ _LATER = {
     "ContextCompressor": "langchain_tokenomics.compressors",
     "HistoryCompressor": "langchain_tokenomics.history",
     "ModelRouter": "langchain_tokenomics.router",
+    "PromptCachingMiddleware": "langchain_tokenomics._prompt_caching",
     "RouterDecisionModel": "langchain_tokenomics._route_decisions",
     "RoutingMiddleware": "langchain_tokenomics._routing_middleware",
 }
