@@ -34,6 +34,7 @@ from langchain_tokenomics._budget_rules import config_here
 from langchain_tokenomics._cache_mark import MARK as CACHE_MARK
 from langchain_tokenomics._context_ledger import PREFIX_KEY
 from langchain_tokenomics._messages import model_of, provider_of
+from langchain_tokenomics._prefix_growth import GrowingPrefixPlanner
 from langchain_tokenomics._prefix_layers import (
     FOREIGN,
     Family,
@@ -100,7 +101,7 @@ class PromptCachingMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         super().__init__()
         self._rules, self._sort_tools, self._clock = dict(rules or {}), sort_tools, clock
         self._watch = PrefixWatch(prices if prices is not None else default_price_book())
-        self._planners: dict[tuple[CacheRuleKey, str], PrefixPlanner] = {}
+        self._planners: dict[tuple[str, str], PrefixPlanner | GrowingPrefixPlanner] = {}
         self._counts: OrderedDict[bytes, int] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -180,10 +181,13 @@ class PromptCachingMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
             chosen[layer.name] = longest
         return chosen
 
-    def _planner(self, target: _Target, layer: str) -> PrefixPlanner:
-        rule = cast("CacheRule", target.rule)
+    def _planner(self, target: _Target, layer: str) -> PrefixPlanner | GrowingPrefixPlanner:
+        rule, key = cast("CacheRule", target.rule), (target.model, layer)
         with self._lock:
-            return self._planners.setdefault(((rule.provider, target.model), layer), PrefixPlanner(rule))
+            if key not in self._planners:
+                grows = layer == "history" and not rule.automatic
+                self._planners[key] = GrowingPrefixPlanner(rule) if grows else PrefixPlanner(rule)
+            return self._planners[key]
 
     def _counted(self, text: str, target: _Target) -> int:
         key = blake2b(f"{target.model}\0{text}".encode("utf-8", "surrogatepass"), digest_size=16).digest()
@@ -208,9 +212,6 @@ class PromptCachingMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
             return  # nobody was asked
         usage = usage_from_langchain(message.usage_metadata, response_metadata=message.response_metadata)
         self._watch.receive(sent, usage)
-
-
-CacheRuleKey = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True)
