@@ -97,7 +97,7 @@ class CompressionEdit:
                 "keep_results": keep_results,
                 "expected_calls": expected_calls,
                 "placeholder": _PLACEHOLDER,
-                "count": self._count,
+                "count": lambda messages: sum(self._count(_text_of(message)) for message in messages),
             }
             _Clearing(self._clearing)
         self._results: OrderedDict[str, CompressedOutput] = OrderedDict()
@@ -260,6 +260,12 @@ def _prices_of(model: str | None, provider: str | None, prices: PriceBook) -> Pr
             f"clear_old decides by price, and none is known for model={model!r}; nothing was set up"
         )
     return PrefixPrices.of(price)
+
+
+def _text_of(mapping: Mapping[str, Any]) -> str:
+    content, calls = mapping.get("content"), mapping.get("tool_calls")
+    said = content if isinstance(content, str) else json.dumps(content, default=str)
+    return said + json.dumps(calls, default=str) if calls else said
 
 
 def _calls_in(messages: Sequence[Any]) -> dict[str, Mapping[str, Any]]:
