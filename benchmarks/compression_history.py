@@ -2,9 +2,10 @@
 
 Method: LoCoMo (dialogues of two people over months, about 19,000 tokens each; each question names the turns
 that its answer rests on) and QMSum (meetings; each query names the turns that it is about). Every dialogue is
-cut anew for every question. LoCoMo: share of the named turns that are kept whole, over all questions; QMSum:
-the same by their tokens, since its spans are long. What a note quotes of a turn does not count as kept. The
-95% intervals are of a bootstrap over questions with the seed below.
+cut anew for every question. LoCoMo: the share of a question's named turns that are kept whole, averaged over
+questions; QMSum: the same by tokens, since its spans are long. What a note quotes of a turn does not count as
+kept. The 95% intervals are of a bootstrap over questions with the seed below. The second share is that of all
+named turns of all questions together, where questions that name many weigh more.
 
 Two ways of counting: `texts` counts each turn's text and a line break, `framed` counts messages as a chat
 interface does, three to four tokens each on top. Nothing may exceed the budget; the most that was used is
@@ -172,12 +173,13 @@ def minilm() -> Embedder | None:
     )
 
 
-def share(rows: Sequence[tuple[float, float]]) -> tuple[float, float, float]:
+def share(rows: Sequence[tuple[float, float]]) -> tuple[float, float, float, float]:
+    """Return the mean over questions, its 95% interval, and the share of all that was named together."""
     kept, wanted = np.array(rows, dtype=np.float64).T
+    each = kept / wanted
     draw = np.random.default_rng(SEED).integers(0, len(rows), (1000, len(rows)))
-    spread = kept[draw].sum(axis=1) / wanted[draw].sum(axis=1)
-    low, high = np.percentile(spread, [2.5, 97.5])
-    return kept.sum() / wanted.sum(), float(low), float(high)
+    low, high = np.percentile(each[draw].mean(axis=1), [2.5, 97.5])
+    return float(each.mean()), float(low), float(high), float(kept.sum() / wanted.sum())
 
 
 def measure(
@@ -195,9 +197,12 @@ def measure(
             ]
             held = sum(w for w, place in zip(weigh, evidence, strict=True) if place in kept)
             rows.append((held, sum(weigh)))
-    mean, low, high = share(rows)
+    mean, low, high, pooled = share(rows)
     seconds = (time.perf_counter() - started) / max(len(rows), 1)
-    print(f"  {name:<44} {mean:6.1%}  [{low:.1%}, {high:.1%}]  {seconds * 1e3:6.0f} ms a cut", flush=True)
+    print(
+        f"  {name:<42} {mean:6.1%}  [{low:.1%}, {high:.1%}]  {pooled:6.1%}  {seconds * 1e3:5.0f} ms a cut",
+        flush=True,
+    )
 
 
 def main() -> None:
