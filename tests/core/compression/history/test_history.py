@@ -109,6 +109,17 @@ def test_a_count_whose_parts_add_up_to_less_than_the_whole_is_not_passed(message
     assert more(short.messages) == short.tokens_after <= budget
 
 
+def test_room_that_turns_out_smaller_is_given_back():
+    def more(some):
+        return 10 * len(some) + len(some) ** 2
+
+    messages = [{"role": "user", "content": f"It is {index} o'clock."} for index in range(30)]
+    short = compress_history(messages, "When is 7?", max_tokens=150, keep_last=1, notes=False, count=more)
+    assert short.tokens_after <= 150
+    assert len(short.messages) == 8
+    assert messages[7] in short.messages
+
+
 @given(conversations(), st.integers(0, 200))
 def test_what_fits_is_sent_as_it_is(messages, spare):
     short = compress_history(messages, max_tokens=words(messages) + spare, count=words)
