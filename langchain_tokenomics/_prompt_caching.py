@@ -244,7 +244,8 @@ def _applied(
     """Place the marks that were chosen, as far as there is room; where nobody can, all layers count."""
     rule = cast("CacheRule", target.rule)
     if target.family == "none":
-        return parts, settings, list(choices) if rule.automatic else []
+        long = [layer.name for layer in layers if layer.tokens >= rule.minimum_tokens]
+        return parts, settings, [name for name in long if name in choices] if rule.automatic else []
     room = rule.breakpoints - _own_marks(parts, settings)
     names = [layer.name for layer in layers if layer.name in choices]
     if target.family == "openai":

@@ -20,6 +20,7 @@ SCRIPTS = {
     "budgeted_agent.py": "Stopped by a budget",
     "cached_chain.py": "3 from cache",
     "cached_query_engine.py": "3 answers dropped",
+    "compressed_chain.py": "avoided by compression",
     "routed_chain.py": "net saving",
     "routed_query_engine.py": "escalated 20%",
 }
