@@ -179,7 +179,11 @@ async def test_a_used_up_soft_limit_lowers_the_tier_of_whoever_asks(world):
 
 
 def test_a_limit_that_names_another_routers_tier_is_not_for_this_one(world):
-    budgets = Budgets(limits=[Limit("user", usd="0.001", window="day", action="downgrade:elsewhere")])
+    limits = [
+        Limit("user", usd="0.001", window="day", action="downgrade:elsewhere"),
+        Limit("user", usd="1", window="month", action="downgrade:cheap"),
+    ]
+    budgets = Budgets(limits=limits)
     llm = routed(world)
     with BudgetGuard(budgets), attribution(user="ada"):
         for _ in range(2):

@@ -77,7 +77,9 @@ async def test_an_accepted_draft_is_the_answer_in_the_pieces_it_came_in(world, p
     assert text == ANSWER
     assert response.additional_kwargs[MARK]["route_tier"] == "cheap"
     assert [record.avoided_usd for record in cost.calls] == [COST[DEAR] - COST[CHEAP]]
-    assert llm.stats().escalations == 0
+    stats = llm.stats()
+    assert (stats.escalations, stats.tiers["cheap"].answers) == (0, 1)
+    assert stats.net_saving_usd == COST[DEAR] - COST[CHEAP]
 
 
 async def test_a_listener_hears_of_every_call_that_is_paid_once(world):
@@ -141,7 +143,8 @@ async def test_an_object_that_breaks_its_schema_is_a_rejected_draft(world, broke
         found = getattr(llm, method)(Count, prompt, query_str=EASY)
         assert (await found if method.startswith("a") else found) == Count(n=4)
     assert models_asked(world) == [CHEAP, DEAR] * 2
-    assert llm.stats().drafts_usd == 2 * COST[CHEAP]
+    assert (llm.stats().drafts_usd, llm.stats().escalations) == (2 * COST[CHEAP], 2)
+    assert llm.router.health("cheap").failures == 0
 
 
 async def test_streamed_objects_are_held_back_too(world):
