@@ -16,7 +16,7 @@ from tokenomics_core.compression._terms import STOP_WORDS, stem, words_of
 
 __all__ = ["Recall"]
 
-# Weights by hand, in halves, on benchmarks/compression_history.py; none of them moves the share of evidence
+# Weights by hand, not fitted; on benchmarks/compression_history.py none of them moves the share of evidence
 # kept by more than 0.01 where it is halved or doubled.
 _WORDS, _WORDS_IN_PLACE, _COMPANY = 1.0, 1.0, 0.6
 _MEANING, _MEANING_IN_PLACE = 0.7, 1.0
