@@ -147,7 +147,7 @@ class PrefixWatch:
         *,
         exact: bool,
     ) -> Sent:
-        """Note a request, and work out what the provider should read of it.
+        """Describe a request, and work out what the provider should read of it.
 
         Where `exact`, the provider finds an entry only where it stands marked again; the rest is in `Sent`.
         """
@@ -162,20 +162,14 @@ class PrefixWatch:
                 could = max(layer.tokens for layer in before.layers if layer.name in before.ttls_s)
                 if could > expected:
                     reason, missed = _why(before, model, layers, at_s), could - expected
-            sent = Sent(
-                model, provider, conversation, tuple(layers), dict(ttls_s), at_s, choice,
-                expected, reason, missed,
-            )  # fmt: skip
-            for layer in layers:
-                if (ttl_s := ttls_s.get(layer.name)) is not None:
-                    key = model, layer.digest
-                    self._put(self._alive, key, max(at_s + ttl_s, self._alive.get(key, 0.0)))
-            self._put(self._last, conversation, sent)
-        return sent
+        return Sent(
+            model, provider, conversation, tuple(layers), dict(ttls_s), at_s, choice, expected, reason, missed
+        )
 
     def receive(self, sent: Sent, usage: Usage | None) -> None:
-        """Note what a call consumed."""
+        """Note what a call consumed; of one that failed nobody knows what it left behind."""
         with self._lock:
+            self._remember(sent)
             self._totals["calls"] += 1
             self._choices[sent.choice] += 1
             if usage is None or usage.input_tokens is None:
@@ -213,6 +207,13 @@ class PrefixWatch:
                 choices=dict(self._choices),
                 misses=dict(self._misses),
             )
+
+    def _remember(self, sent: Sent) -> None:
+        for layer in sent.layers:
+            if (ttl_s := sent.ttls_s.get(layer.name)) is not None:
+                key = sent.model, layer.digest
+                self._put(self._alive, key, max(sent.at_s + ttl_s, self._alive.get(key, 0.0)))
+        self._put(self._last, sent.conversation, sent)
 
     def _miss(self, sent: Sent, reason: str, tokens: int, written: int) -> None:
         if tokens <= 0:
