@@ -3,8 +3,8 @@
 python benchmarks/langchain_prompt_cache.py
 
 Conversations of 1 to 10 calls run through the real ChatAnthropic and create_agent against a provider on
-loopback that caches as Anthropic documents it; the clock is a number that gaps are added to. `5m` and `1h` are
-langchain-anthropic's middleware. Cost is the whole bill, as a multiple of never caching.
+loopback that caches as Anthropic documents it; the clock is a number that gaps are added to. `5m` and `1h`
+are langchain-anthropic's middleware. Cost is the whole bill, as a multiple of never caching.
 """
 
 from __future__ import annotations
