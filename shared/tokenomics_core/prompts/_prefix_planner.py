@@ -146,6 +146,8 @@ class PrefixPlanner:
         shared = self._shared[stage]
         total = sum(shared)
         counts = [mine + self._weight * all_ / total for mine, all_ in zip(own, shared, strict=True)]
+        # The write of a prefix that may never come again; the less is known of it, the more that weighs.
+        counts[-1] += 1 / (1 + sum(own))
         costs = self._costs(counts)
         if self.rule.automatic:
             costs.pop(NO_CACHING)
