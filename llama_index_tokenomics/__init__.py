@@ -20,7 +20,9 @@ if not is_installed:
 
 from llama_index_tokenomics.budgets import BudgetGuard
 from llama_index_tokenomics.cache import CachingLLM, CachingQueryEngine
+from llama_index_tokenomics.compressors import ContextCompressionPostprocessor
 from llama_index_tokenomics.embedders import as_embedder
+from llama_index_tokenomics.memory import CompressedMemory
 from llama_index_tokenomics.router import CognitiveScaffold, RoutingLLM, routing
 from llama_index_tokenomics.tracking import CostTracking, install_cost_tracking, track_cost
 from tokenomics_core.types import attribution, in_context
@@ -30,6 +32,8 @@ __all__ = [
     "CachingLLM",
     "CachingQueryEngine",
     "CognitiveScaffold",
+    "CompressedMemory",
+    "ContextCompressionPostprocessor",
     "CostTracking",
     "RoutingLLM",
     "as_embedder",

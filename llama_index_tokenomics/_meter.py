@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar, copy_context
 from dataclasses import dataclass, replace
 from typing import Any
@@ -27,6 +27,7 @@ from llama_index_instrumentation.dispatcher import Dispatcher, active_instrument
 
 from llama_index_tokenomics._cache_event import CacheHitEvent
 from llama_index_tokenomics._calls import CallBook, OpenCall, Sink
+from llama_index_tokenomics._context_ledger import AVOIDED_TAG, saved_by
 from llama_index_tokenomics._ends import read_end
 from llama_index_tokenomics._events import EventListener, SpanListener
 from llama_index_tokenomics._later import Lazy, Unread, read_in, reads_elsewhere
@@ -43,7 +44,7 @@ from llama_index_tokenomics._routing_bill import bill_here
 from llama_index_tokenomics._spans import Span, SpanTree
 from llama_index_tokenomics._stream_usage import StreamUsage, can_report_usage
 from tokenomics_core.observability import CallEnd, CallStart, CostScope, current_scope, is_metered
-from tokenomics_core.protocols import Ledger
+from tokenomics_core.protocols import Ledger, Pricer
 from tokenomics_core.tokens import count_tokens
 from tokenomics_core.types import Attribution, Usage, current_attribution
 
@@ -217,23 +218,30 @@ class Meter:
         if kind.is_wrapper:
             return
         provider = provider_of(model)
-        bill = bill_here()
+        bill, name, sinks = bill_here(), name_of(model, model_dict), self._sinks(kind)
         who = _attribution(span, event.tags)
+        if bill is not None:
+            who = bill.over(who)
+        routed = None if bill is None else bill.saving_usd
+        saving, avoided_by, avoided_tokens = saved_by(routed, prompt, _prices_of(sinks), name, provider)
+        if avoided_tokens:
+            who = who.merge(Attribution(tags={AVOIDED_TAG: str(avoided_tokens)}))
         start = CallStart(
             key=span.id if span is not None and span.is_model else event.id_,
-            model=name_of(model, model_dict),
+            model=name,
             provider=provider,
-            attribution=who if bill is None else bill.over(who),
+            attribution=who,
             prompt=prompt,
             tools=arguments.get("tools"),
             operation=operation,
             service_tier=service_tier_of(model, arguments),
             streaming=span is not None and "stream" in span.method,
-            saving=None if bill is None else bill.saving_usd,
+            saving=saving,
+            avoided_by=avoided_by,
         )
         call = OpenCall(
             start,
-            self._sinks(kind),
+            sinks,
             lifetimes=cache_lifetimes(model, prompt, arguments) if provider == "anthropic" else frozenset(),
             is_lazy=kind.is_openai,
         )
@@ -321,6 +329,11 @@ _carried: ContextVar[_Carried | None] = ContextVar("tokenomics_llama_index_carri
 def sink_of(scope: CostScope) -> Sink:
     """Make the sink of a block that was opened without options for LlamaIndex."""
     return Sink(scope.tracker, keep_content=scope.keep_content)
+
+
+def _prices_of(sinks: Sequence[Sink]) -> Pricer | None:
+    """Return what prices the calls of whoever asked first."""
+    return next((sink.tracker.prices for sink in sinks), None)
 
 
 def _ledgers_of(scope: CostScope | None) -> list[Ledger]:

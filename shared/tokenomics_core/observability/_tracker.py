@@ -135,6 +135,11 @@ class CallTracker:
         with _trackers_lock:
             _trackers.add(self)
 
+    @property
+    def prices(self) -> Pricer:
+        """What calls cost."""
+        return self._prices
+
     def start(self, call: CallStart) -> None:
         """Note that a call has begun."""
         call.started_s = self._timer()
