@@ -220,8 +220,11 @@ class ContextCompressionPostprocessor(BaseNodePostprocessor):
         gone: dict[int, list[str]] = {}
         for span in done.report.kept:
             kept.setdefault(span.document, []).append(job.stretch(span.document, span.start, span.end))
+        everywhere = "\n".join(stretch for stretches in kept.values() for stretch in stretches)
         for unit in done.report.dropped:
-            gone.setdefault(unit.document, []).append(job.stretch(unit.document, unit.start, unit.end))
+            stretch = job.stretch(unit.document, unit.start, unit.end)
+            if stretch not in everywhere:  # another node that says the same may stand in the prompt
+                gone.setdefault(unit.document, []).append(stretch)
         spared = {
             place: count(job.documents[place].text) - count(after[int(job.documents[place].id)])
             for place in kept
