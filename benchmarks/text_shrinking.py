@@ -1,8 +1,8 @@
 """What dropping words by rule saves, and how many answers it breaks.
 
 Method: each rule of `shrink_text` alone on all documents of NQ with 20 documents a question. Tokens are
-o200k's; an answer is kept where its letters still stand in the gold document; negations are counted before and
-after. There is no chance in it, and no competitor: the rules are the usual ones.
+o200k's; an answer is kept where its letters still stand in the gold document; negations are counted before
+and after. There is no chance in it, and no competitor: the rules are the usual ones.
 Run: python benchmarks/text_shrinking.py --data DIR
 """
 
