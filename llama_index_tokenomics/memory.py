@@ -13,7 +13,7 @@ from llama_index.core.llms.llm import LLM
 from llama_index.core.memory.types import DEFAULT_CHAT_STORE_KEY, BaseChatStoreMemory
 from llama_index.core.storage.chat_store import BaseChatStore, SimpleChatStore
 from llama_index.core.storage.chat_store.loading import load_chat_store
-from pydantic import ConfigDict, Field, PrivateAttr
+from pydantic import ConfigDict, Field, PrivateAttr, field_serializer
 
 from llama_index_tokenomics._chat_mappings import as_mapping
 from llama_index_tokenomics._context_ledger import COST_TAG, cut_texts
@@ -101,6 +101,20 @@ class CompressedMemory(BaseChatStoreMemory):
         if self.embedder is not None:
             self._embedder = query_first(self.embedder)
         compress_history([], max_tokens=self.max_tokens, **self._settings())
+
+    @field_serializer("chat_store")
+    def serialize_courses_in_order(self, chat_store: BaseChatStore) -> dict[str, Any]:
+        """Write the store down, as the method of LlamaIndex whose name this has.
+
+        Its own stumbles over the messages of `SimpleChatStore` with some releases of pydantic.
+        """
+        if not isinstance(chat_store, SimpleChatStore):
+            return {**chat_store.model_dump(), "class_name": chat_store.class_name()}
+        said = {
+            key: [message.model_dump(mode="json") for message in messages]
+            for key, messages in chat_store.store.items()
+        }
+        return {"store": said, "class_name": chat_store.class_name()}
 
     @classmethod
     def class_name(cls) -> str:

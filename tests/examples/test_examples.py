@@ -21,6 +21,7 @@ SCRIPTS = {
     "cached_chain.py": "3 from cache",
     "cached_query_engine.py": "3 answers dropped",
     "compressed_chain.py": "avoided by compression",
+    "compressed_query_engine.py": "avoided by compression",
     "routed_chain.py": "net saving",
     "routed_query_engine.py": "escalated 20%",
 }
