@@ -34,16 +34,17 @@ from tokenomics_core.compression._json_text import (
     quoted,
 )
 
-__all__ = ["BY_KEY", "ROWS", "WORDS", "Column", "Shape", "columnar"]
+__all__ = ["BY_KEY", "RESERVED", "ROWS", "WORDS", "Column", "Shape", "columnar"]
 
 ROWS, BY_KEY = " rows: ", " rows by key: "
 WORDS = {"null": None, "true": True, "false": False}
 _BARE = re.compile(
     r"[^\s,;{}\[\]\"\\@\x00-\x1f\x7f](?:[^,;{}\[\]\"\\\x00-\x1f\x7f]*[^\s,;{}\[\]\"\\\x00-\x1f\x7f])?"
 )
-_TABLE_LIKE = re.compile(r"[0-9]+ (?:of [0-9]+ )?rows")
+RESERVED = re.compile(r"[0-9]+ (?:of [0-9]+ )?rows|… [0-9]+ of [0-9]+ left out")
 _BARE_KEY = re.compile(r"[\w$][\w$.\-]*")
 _MIN_ROWS = 2
+_SPARSEST = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,26 +76,39 @@ def columnar(value: Json) -> str:
     Args:
         value: What `exact_json` read.
     """
-    if isinstance(value, dict):
-        parts = [f"{_key(key)}:{columnar(inner)}" for key, inner in value.items()]
-        note = cut_note(value)
+    return _written(value, {})
+
+
+# What was written of each list and object, by identity: a value is asked for by every table that might hold
+# it, and without this the time doubles with each level of nesting.
+_Known = dict[int, str]
+
+
+def _written(value: Json, known: _Known) -> str:
+    if not isinstance(value, (dict, list)):
+        return _scalar(value)
+    text = known.get(id(value))
+    if text is None:
+        text = known[id(value)] = _shortest(value, known)
+    return text
+
+
+def _shortest(held: dict[str, Json] | list[Json], known: _Known) -> str:
+    note = cut_note(held)
+    if isinstance(held, dict):
+        parts = [f"{_key(key)}:{_written(inner, known)}" for key, inner in held.items()]
         plain = "{" + ",".join([*parts, f"{quoted(NOTE_KEY)}:{note}"] if note else parts) + "}"
-        return min(plain, _table(value) or plain, key=len)
-    if isinstance(value, list):
-        parts = list(map(columnar, value))
-        note = cut_note(value)
+    else:
+        parts = [_written(inner, known) for inner in held]
         plain = "[" + ",".join([*parts, note] if note else parts) + "]"
-        return min(plain, _table(value) or plain, key=len)
-    return _scalar(value)
+    return min(plain, _table(held, known) or plain, key=len)
 
 
-def header(shape: Shape) -> str:
-    """Write the header of a table."""
-    return ",".join(map(_entry, shape))
+def _header(shape: Shape, known: _Known) -> str:
+    return ",".join(_entry(column, known) for column in shape)
 
 
-def row(record: dict[str, Json], shape: Shape) -> list[str]:
-    """Write the cells of one record."""
+def _row(record: dict[str, Json], shape: Shape, known: _Known) -> list[str]:
     cells: list[str] = []
     for column in shape:
         if column.kind in ("constant", "key"):
@@ -104,11 +118,11 @@ def row(record: dict[str, Json], shape: Shape) -> list[str]:
             continue
         value = record[column.name]
         if column.kind == "object" and isinstance(value, dict):
-            cells += row(value, column.inner)
+            cells += _row(value, column.inner, known)
         elif column.kind == "rows" and isinstance(value, list):
-            cells.append("[" + ";".join(_joined(inner, column.inner) for inner in value) + "]")
+            cells.append("[" + ";".join(_joined(inner, column.inner, known) for inner in value) + "]")
         else:
-            cells.append(str(value) if column.kind == "text" else columnar(value))
+            cells.append(str(value) if column.kind == "text" else _written(value, known))
     return cells
 
 
@@ -119,7 +133,7 @@ def width(column: Column) -> int:
     return 0 if column.kind in ("constant", "key") else 1
 
 
-def shape_of(records: Sequence[Json], keys: Sequence[str] | None = None) -> Shape | None:
+def _shape_of(records: Sequence[Json], keys: Sequence[str] | None, known: _Known) -> Shape | None:
     """Find a header that every record fits; None where they are not all objects of one order of keys."""
     objects = [record for record in records if isinstance(record, dict) and record]
     if len(objects) < len(records) or len(records) < _MIN_ROWS:
@@ -127,20 +141,20 @@ def shape_of(records: Sequence[Json], keys: Sequence[str] | None = None) -> Shap
     order = _common_order(objects)
     if order is None:
         return None
-    return tuple(_column(name, objects, keys) for name in order)
+    return tuple(_column(name, objects, keys, known) for name in order)
 
 
-def _table(held: dict[str, Json] | list[Json]) -> str | None:
+def _table(held: dict[str, Json] | list[Json], known: _Known) -> str | None:
     keys = list(held) if isinstance(held, dict) else None
     records = list(held.values()) if isinstance(held, dict) else held
-    shape = shape_of(records, keys)
+    shape = _shape_of(records, keys, known)
     if shape is None:
         return None
-    lines = [f"{_count(held)}{ROWS if keys is None else BY_KEY}{header(shape)}"]
+    lines = [f"{_count(held)}{ROWS if keys is None else BY_KEY}{_header(shape, known)}"]
     for index, record in enumerate(records):
         if not isinstance(record, dict):
             return None
-        cells = row(record, shape)
+        cells = _row(record, shape, known)
         if keys is not None:
             cells = [keys[index] if _BARE.fullmatch(keys[index]) else quoted(keys[index]), *cells]
         lines.append(",".join(cells))
@@ -154,7 +168,7 @@ def _count(held: dict[str, Json] | list[Json]) -> str:
     return f"{len(held)} of {held.total}" if isinstance(held, (CutList, CutObject)) else str(len(held))
 
 
-def _column(name: str, records: list[dict[str, Json]], keys: Sequence[str] | None) -> Column:
+def _column(name: str, records: list[dict[str, Json]], keys: Sequence[str] | None, known: _Known) -> Column:
     values = [record[name] for record in records if name in record]
     optional = len(values) < len(records)
     if not optional and keys is not None and list(keys) == values and not any(map(_is_number_value, values)):
@@ -163,7 +177,7 @@ def _column(name: str, records: list[dict[str, Json]], keys: Sequence[str] | Non
         return Column(name, "constant", constant=values[0])
     if _are_texts(values):
         return Column(name, "text", optional)
-    nested = _nested(name, values, optional) or _nested_rows(name, values, optional)
+    nested = _nested(name, values, optional, known) or _nested_rows(name, values, optional, known)
     return nested or Column(name, "cell", optional)
 
 
@@ -173,38 +187,42 @@ def _are_texts(values: list[Json]) -> bool:
     return plain and any(_string(text) != text for text in texts)
 
 
-def _nested(name: str, values: list[Json], optional: bool) -> Column | None:
+def _nested(name: str, values: list[Json], optional: bool, known: _Known) -> Column | None:
     if not all(isinstance(value, dict) and value for value in values):
         return None
-    inner = shape_of(values)
+    inner = _shape_of(values, None, known)
     if inner is None:
         return None
     column = Column(name, "object", optional, inner=inner)
-    if optional and not all(isinstance(value, dict) and any(row(value, inner)) for value in values):
+    if optional and not all(isinstance(value, dict) and any(_row(value, inner, known)) for value in values):
         return None
     return column
 
 
-def _nested_rows(name: str, values: list[Json], optional: bool) -> Column | None:
+def _nested_rows(name: str, values: list[Json], optional: bool, known: _Known) -> Column | None:
     elements: list[Json] = []
     for value in values:
         if not isinstance(value, list):
             return None
         elements += value
-    inner = shape_of(elements)
-    if inner is None or not all(isinstance(one, dict) and _joined(one, inner) for one in elements):
+    inner = _shape_of(elements, None, known)
+    if inner is None or not all(isinstance(one, dict) and _joined(one, inner, known) for one in elements):
         return None
     return Column(name, "rows", optional, inner=inner)
 
 
-def _joined(record: Json, shape: Shape) -> str:
-    return ",".join(row(record, shape)) if isinstance(record, dict) else ""
+def _joined(record: Json, shape: Shape, known: _Known) -> str:
+    return ",".join(_row(record, shape, known)) if isinstance(record, dict) else ""
 
 
 def _common_order(records: list[dict[str, Json]]) -> list[str] | None:
     order = list(records[0])
     known = set(order)
+    # Names that most rows lack make no table, and looking for their order takes the square of their number.
+    most = _SPARSEST * sum(map(len, records)) / len(records)
     for record in records:
+        if len(known) > most:
+            return None
         if record.keys() <= known:
             continue
         place = 0
@@ -223,16 +241,16 @@ def _common_order(records: list[dict[str, Json]]) -> list[str] | None:
     return order
 
 
-def _entry(column: Column) -> str:
+def _entry(column: Column, known: _Known) -> str:
     name = _key(column.name) + ("?" if column.optional else "")
     if column.kind == "constant":
-        return f"{name}={columnar(column.constant)}"
+        return f"{name}={_written(column.constant, known)}"
     if column.kind == "key":
         return f"{name}=@key"
     if column.kind == "object":
-        return f"{name}{{{header(column.inner)}}}"
+        return f"{name}{{{_header(column.inner, known)}}}"
     if column.kind == "rows":
-        return f"{name}[{header(column.inner)}]"
+        return f"{name}[{_header(column.inner, known)}]"
     return f"{name}:text" if column.kind == "text" else name
 
 
@@ -245,12 +263,12 @@ def _scalar(value: Json) -> str:
 
 
 def _string(text: str) -> str:
-    bare = _BARE.fullmatch(text) and text not in WORDS and not is_number(text) and not _TABLE_LIKE.match(text)
+    bare = _BARE.fullmatch(text) and text not in WORDS and not is_number(text) and not RESERVED.match(text)
     return text if bare else quoted(text)
 
 
 def _key(name: str) -> str:
-    return name if _BARE_KEY.fullmatch(name) and not _TABLE_LIKE.match(name) else quoted(name)
+    return name if _BARE_KEY.fullmatch(name) and not RESERVED.match(name) else quoted(name)
 
 
 def _is_number_value(value: Json) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 
-from tokenomics_core.compression._columnar import BY_KEY, ROWS, WORDS, Column, Shape, width
+from tokenomics_core.compression._columnar import BY_KEY, RESERVED, ROWS, WORDS, Column, Shape, width
 from tokenomics_core.compression._json_text import Json, NotExactJsonError, Number, is_number
 
 __all__ = ["read_columnar"]
@@ -171,6 +171,8 @@ class _Reader:
         if not found:
             raise self.wrong("a value")
         text = found[0]
+        if RESERVED.match(text):
+            raise NotExactJsonError(f"parts were left out: {text[:60]!r}")
         if text in WORDS:
             return WORDS[text]
         return Number(text) if is_number(text) else text

@@ -46,7 +46,10 @@ def fold_log(lines: list[str]) -> list[str]:
 
 def fold_repeats(text: str) -> list[str]:
     """Drop colours and overwritten progress lines, and count equal neighbours instead of repeating them."""
-    lines = [line.rsplit("\r", 1)[-1] for line in _ANSI.sub("", text.replace("\r\n", "\n")).split("\n")]
+    lines = [
+        line.rstrip("\r").rsplit("\r", 1)[-1]
+        for line in _ANSI.sub("", text.replace("\r\n", "\n")).split("\n")
+    ]
     kept: list[str] = []
     for line, run in groupby(lines):
         times = len(list(run))

@@ -27,7 +27,7 @@ _BLOCKS = {
     *("tr", "br", "hr", "h1", "h2", "h3", "h4", "h5", "h6", "pre", "blockquote", "form", "dl", "dt", "dd"),
     *("figure", "figcaption", "title", "body"),
 }
-_VOID = {"br", "hr", "img", "input", "meta", "link", "source", "wbr", "area", "base", "col", "embed", "track"}
+_IN_HEAD = {"base", "link", "meta", "noscript", "script", "style", "template", "title"}
 _HTML = re.compile(
     r"\s*(?:<!--.*?-->\s*)*<(?:!doctype\s+html|html|head|body|div|table|p|ul|article|section)\b",
     re.IGNORECASE | re.DOTALL,
@@ -55,7 +55,7 @@ class _Reader(HTMLParser):
     def __init__(self) -> None:
         super().__init__(convert_charrefs=True)
         self._parts: list[str] = []
-        self._silent = 0
+        self._silent: list[str] = []
         self._verbatim = 0
         self._targets: list[str | None] = []
 
@@ -64,8 +64,9 @@ class _Reader(HTMLParser):
         return re.sub(r"\n{2,}", "\n", "\n".join(lines)).strip()
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self._leave_unclosed(tag)
         if tag in _SILENT:
-            self._silent += tag not in _VOID
+            self._silent.append(tag)
             return
         if self._silent:
             return
@@ -85,7 +86,8 @@ class _Reader(HTMLParser):
 
     def handle_endtag(self, tag: str) -> None:
         if tag in _SILENT:
-            self._silent = max(0, self._silent - 1)
+            if tag in self._silent:
+                del self._silent[self._silent.index(tag) :]
             return
         if self._silent:
             return
@@ -108,6 +110,14 @@ class _Reader(HTMLParser):
             words = words[1:]
         if words:
             self._parts.append(words)
+
+    def _leave_unclosed(self, tag: str) -> None:
+        """End a head or drawing that is never closed where something begins that cannot stand in it."""
+        if self._silent == ["head"]:
+            if tag not in _IN_HEAD:
+                self._silent = []
+        elif "svg" in self._silent and tag in _BLOCKS and tag != "title":
+            del self._silent[self._silent.index("svg") :]
 
     def _break(self) -> None:
         if self._parts and not self._parts[-1].endswith("\n"):

@@ -13,8 +13,9 @@ _FULL = "。！？｡።។။།॥।؟۔"
 _CLOSING = "\"'”’»)\\]」』）】》"
 # A citation mark belongs to the sentence that it follows: "... in 1990.[3] Then", "... in 1990. [3, 4] Then".
 _CITATION = r"(?:[ \t]?\[(?:\^?\w{1,12}|\d+(?:[,;–-]\s?\d+)*)\](?:\([^()\s]*\))?)*"
+# A run of stops is read once, from its beginning, or a leader of 20,000 dots takes the square of that.
 _STOP = re.compile(
-    rf"(?:(?P<stop>[.!?…]+)[{_CLOSING}]*{_CITATION}(?=\s|$)|[{_FULL}]+[{_CLOSING}]*{_CITATION})\s*"
+    rf"(?:(?<![.!?…])(?P<stop>[.!?…]++)[{_CLOSING}]*{_CITATION}(?=\s|$)|[{_FULL}]+[{_CLOSING}]*{_CITATION})\s*"
 )
 _BOUNDARY = re.compile(_STOP.pattern + r"|\s*\n[ \t\r]*\n\s*|(?P<line>[ \t\r]*\n[ \t\r]*)")
 _LAST_WORD = re.compile(r"[\w.&'’-]+$")

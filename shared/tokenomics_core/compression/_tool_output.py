@@ -112,6 +112,8 @@ def compress_tool_output(
 def restore_json(text: str) -> str:
     """Give back the JSON of a lossless columnar text, minified.
 
+    JSON comes back as the JSON that it is, with notes in it where parts were left out (`form="json"`).
+
     Raises:
         ConfigurationError: The text is neither columnar nor JSON, or parts were left out of it.
     """
@@ -120,11 +122,17 @@ def restore_json(text: str) -> str:
     except NotExactJsonError:
         pass
     try:
-        return minified(read_columnar(text))
+        return minified(_read_table(text))
     except (NotExactJsonError, ValueError, RecursionError) as error:
         raise ConfigurationError(
             f"{text[:60]!r} is no complete columnar text ({error}); nothing was restored"
         ) from None
+
+
+def _read_table(text: str) -> Json:
+    if not text.startswith(("[", "{")):
+        raise NotExactJsonError("neither a list nor an object")
+    return read_columnar(text)
 
 
 def kind_of(output: str) -> OutputKind:
@@ -156,7 +164,7 @@ class _Draft:
 def _json_drafts(value: Json, form: str) -> list[_Draft]:
     short = minified(value)
     drafts = [_Draft(short, True)]
-    if form == "auto":
+    if form == "auto" and isinstance(value, (dict, list)):
         table = columnar(value)
         # Whatever the writer does, what cannot be read back to the letter is not sent.
         if _reads_back(table, short):

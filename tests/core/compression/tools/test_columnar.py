@@ -23,6 +23,7 @@ LOOKS_LIKE = [
         "@key",
         "3 rows: a",
         "2 of 3 rows: a",
+        "… 2 of 3 left out",
         "a,b",
         "{",
         "[x]",
@@ -146,8 +147,44 @@ def test_what_is_no_exact_json_is_left_as_it_is(text):
 
 
 @pytest.mark.parametrize(
-    "text", ["[2 rows: a\n1", "[2 of 5 rows: a\n1\n2]", "{a:", "[2 rows: a\n1\n2]x", "hello {"]
+    "text",
+    [
+        *("[2 rows: a\n1", "[2 of 5 rows: a\n1\n2]", "{a:", "[2 rows: a\n1\n2]x", "hello {"),
+        *(
+            "[2 of 5 rows: a=1]",
+            "[1,2,… 3 of 5 left out]",
+            '{a:1,"…":… 3 of 5 left out}',
+            "[[… 2 of 2 left out]]",
+        ),
+        *("… 3 lines left out …", "hello wor", "", "   "),
+    ],
 )
 def test_what_is_not_whole_is_not_restored(text):
     with pytest.raises(ConfigurationError, match="nothing was restored"):
         restore_json(text)
+
+
+@given(st.integers(2, 60), st.integers(0, 400))
+def test_what_was_cut_to_a_budget_is_not_restored_as_if_it_were_whole(budget, numbers):
+    value = {"rows": list(range(numbers)), "names": [{"name": f"n{n}"} for n in range(numbers)]}
+    short = compress_tool_output(json.dumps(value), max_tokens=budget, count=lambda text: len(text) // 3)
+    if short.lossless:
+        assert json.loads(restore_json(short.text)) == value
+    elif "left out" in short.text or " of " in short.text:
+        with pytest.raises(ConfigurationError, match="nothing was restored"):
+            restore_json(short.text)
+
+
+def test_nesting_takes_no_time_that_doubles_with_each_level():
+    value = 1
+    for level in range(40):
+        value = [{"level": level, "inner": value}, {"level": level, "inner": 0}]
+    short = compress_tool_output(json.dumps(value), count=len)
+    assert json.loads(restore_json(short.text)) == value
+
+
+def test_a_string_that_says_something_was_left_out_is_restored():
+    notes = [{"n": 1, "note": "… 3 of 5 left out"}, {"n": 2, "note": ["… 1 of 2 left out"]}]
+    short = compress_tool_output(json.dumps(notes), count=len)
+    assert short.lossless
+    assert json.loads(restore_json(short.text)) == notes

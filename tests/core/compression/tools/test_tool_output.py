@@ -159,6 +159,23 @@ def test_errors_outlive_the_rest_under_a_budget():
     assert short.tokens_after <= 40
 
 
+@pytest.mark.parametrize(
+    "page",
+    [
+        "<!doctype html><head><title>T</title><body><p>Open until 6.<p>Not on Sundays</html>",
+        "<html><head><style>p {}</style><p>Open until 6.<div>Not on Sundays</div></html>",
+        "<div><svg><path d='M0'><title>a clock</title><p>Open until 6.</p><p>Not on Sundays</p></div>",
+    ],
+)
+def test_a_page_that_closes_not_all_it_opens_keeps_its_text(page):
+    assert compress_tool_output(page).text == "Open until 6.\nNot on Sundays"
+
+
+def test_lines_that_end_in_two_returns_are_kept():
+    said = "".join(f"step {name}\r\r\n" for name in ("one", "two", "two", "two", "four"))
+    assert compress_tool_output(said).text == "step one\nstep two [3 times]\nstep four\n"
+
+
 def test_lossless_rewrites_json_only():
     log = "\n".join(["2026-01-01 12:00:00 INFO ok"] * 50)
     assert compress_tool_output(log, lossless=True).text == log
