@@ -37,6 +37,9 @@ _ID = re.compile(
     r"|\b(?:nonce|seed)\s*[:=]\s*\S{4,}",
     re.IGNORECASE,
 )
+_SHOWN = re.compile(
+    r"(?:\be\.g\.|\bfor example|\bexample:|\bsuch as|\bformat(?:ted)?\b|\blike\b)[^\n]*$", re.IGNORECASE
+)
 _BLOB = re.compile(r"(?:data:[\w/+.-]+;base64,)?[A-Za-z0-9+/]{200,}={0,2}")
 _TAG = re.compile(
     r"<(?:/?(?:div|span|p|a|ul|li|td|tr|table|tbody|img|br|script|style|section|html|body|head)\b[^>]*)>",
@@ -147,9 +150,12 @@ def _unstable(parts: Sequence[PromptPart], count: Callable[[str], int]) -> Itera
     """Find what changes from call to call in front of what does not."""
     prefix = [part for part in parts if part.source in _PREFIX_SOURCES]
     for place, part in enumerate(prefix):
+        if part.source == "tool schemas":  # what a schema shows is an example
+            continue
+        found = (match for pattern in (_STAMP, _ID) for match in pattern.finditer(part.text))
         changing = min(
-            filter(None, (_STAMP.search(part.text), _ID.search(part.text))),
-            key=lambda m: m.start(),
+            (match for match in found if not _is_example(part.text, match)),
+            key=lambda match: match.start(),
             default=None,
         )
         if changing is None:
@@ -163,6 +169,12 @@ def _unstable(parts: Sequence[PromptPart], count: Callable[[str], int]) -> Itera
             fix="move it behind everything that stays the same, into the last message",
         )
         return
+
+
+def _is_example(text: str, match: re.Match[str]) -> bool:
+    """Tell a form that is described (`for example 14:30:00`, `request_id: string`) from what changes."""
+    shown = _SHOWN.search(text[max(0, match.start() - 60) : match.start()])
+    return bool(shown) or not any(map(str.isdigit, match[0]))
 
 
 def _embedded(part: PromptPart, count: Callable[[str], int]) -> Iterator[Waste]:

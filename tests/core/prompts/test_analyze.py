@@ -222,3 +222,17 @@ def test_what_cannot_be_analysed_is_refused(arguments, message):
 def test_a_tool_that_is_no_schema_is_refused():
     with pytest.raises(ConfigurationError, match="schema must be a mapping"):
         analyze_prompt("x", MODEL, tools=["search"])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Write times as HH:MM:SS, for example 14:30:00, and dates such as 2024-01-31T14:30:00Z. Be brief.",
+        "Return JSON with the fields request_id: string and session_id: string. Invent no id. Be brief.",
+    ],
+)
+def test_a_form_that_is_described_does_not_change_from_call_to_call(text):
+    tool = {"name": "book", "description": "Books a flight at a time, 2024-01-15T09:30:00Z or later."}
+    messages = [{"role": "system", "content": text}, {"role": "user", "content": "When?"}]
+    found = analyze_prompt(messages, MODEL, tools=[tool]).suggestions
+    assert "unstable_prefix" not in {each.waste.kind for each in found}
