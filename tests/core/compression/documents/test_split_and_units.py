@@ -144,3 +144,8 @@ def test_languages_are_told_apart():
     assert not is_english([german])
     assert not is_english([words_of("港口于1921年关闭")])
     assert not is_english([])
+
+
+def test_a_long_leader_takes_no_time_of_its_square():
+    text = f"Contents{'.' * 500_000}7 Then comes the end."
+    assert sentence_spans(text)[-1][1] == len(text)
