@@ -125,7 +125,7 @@ class CallTracker:
     ) -> None:
         self._sink = sink
         self._on_failure = on_failure
-        self._prices = prices
+        self.prices = prices
         self._clock = clock
         self._timer = timer
         self._open: dict[str, CallStart] = {}
@@ -136,9 +136,9 @@ class CallTracker:
             _trackers.add(self)
 
     @property
-    def prices(self) -> Pricer:
+    def pricer(self) -> Pricer:
         """What calls cost."""
-        return self._prices
+        return self.prices
 
     def start(self, call: CallStart) -> None:
         """Note that a call has begun."""
@@ -312,7 +312,7 @@ class CallTracker:
         if not model:
             return _UNKNOWN
         try:
-            return self._prices.cost(usage, model, provider, at)
+            return self.prices.cost(usage, model, provider, at)
         except TokenomicsError as error:
             return replace(_UNKNOWN, notes=(str(error),))
         except Exception as error:  # noqa: BLE001 - a price that cannot be had may not lose the call
