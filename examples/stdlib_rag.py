@@ -6,9 +6,10 @@ python examples/stdlib_rag.py --base-url https://api.openai.com/v1 --model gpt-4
 A LangChain chain and a LlamaIndex engine answer a stream of questions over a corpus built from the docstrings
 of the running Python. Both are tracked and attributed by user, feature and conversation, and one table
 says what the stream cost. A second pass answers from a response cache what was asked before, in the same
-words or in others, and says what that saved and which answers it changed. A third asks the weak model first
-and the strong one where the answer will not do, beside each model alone. The last pass has a budget: one more
-user asks as often as all others together, is stopped at the limit, and the others go on.
+words or in others, and says what that saved and which answers it changed. A third sends half of what was
+retrieved. A fourth asks the weak model first and the strong one where the answer will not do, beside each
+model alone. The last pass has a budget: one more user asks as often as all others together, is stopped at the
+limit, and the others go on.
 
 Without --base-url the provider is a stand-in on loopback that needs no network and no key; with it, any
 provider that speaks the OpenAI protocol, its key taken from OPENAI_API_KEY.
@@ -31,6 +32,7 @@ from examples.main_job.arms import Arm, ArmResult, run_arm
 from examples.main_job.budget import add_runaway, limit_for
 from examples.main_job.budget_table import agrees, build_budget_table, build_user_lines
 from examples.main_job.cache_table import build_cache_table, build_kind_lines
+from examples.main_job.compression_table import build_compression_lines, build_compression_table
 from examples.main_job.langchain_app import LangChainApp
 from examples.main_job.llama_index_app import LlamaIndexApp
 from examples.main_job.questions import DEFAULT_PATH, Question, ask_again, load_questions
@@ -57,6 +59,9 @@ WEAK_MODEL, STRONG_MODEL = "gpt-4.1-nano", "gpt-4.1-mini"
 MAX_OUTPUT_TOKENS = 600
 """The longest answer in the pass with a budget: it is held per call, and is several times what any needs."""
 
+COMPRESS_TO = 0.5
+"""The share of the retrieved tokens that the pass with compressed context sends."""
+
 NANO_DOLLAR = Decimal("1e-9")
 
 
@@ -67,7 +72,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     run = uuid4().hex
     with open_ledger(settings.ledger) as ledger:
         plain = run_plain(settings, questions, ledger, run)
-        fine = [show_plain(settings, *plain), show_cache(settings, questions, ledger, run, plain[0])]
+        fine = [
+            show_plain(settings, *plain),
+            show_cache(settings, questions, ledger, run, plain[0]),
+            show_compression(settings, questions, ledger, run, plain[0]),
+        ]
         if settings.model != settings.strong_model:
             fine.append(show_routing(settings, questions, ledger, run, plain[0]))
         if settings.runaway != 0:
@@ -108,6 +117,26 @@ def show_cache(
     ledger_usd = ledger.total(run=run, arm=arm.name)
     print()
     show(build_cache_table(lines, seconds=time.perf_counter() - started, ledger_usd=ledger_usd))
+    return adds_up(result, ledger_usd)
+
+
+def show_compression(
+    settings: argparse.Namespace,
+    questions: Sequence[Question],
+    ledger: Ledger,
+    run: str,
+    plain: ArmResult,
+) -> bool:
+    """Run the stream with compressed context and print what that saved; tell if all agrees."""
+    started = time.perf_counter()
+    with open_provider(settings) as base_url:
+        arm = compression_arm(settings, base_url)
+        result = run_arm(arm, questions, ledger=ledger, run=run, on_progress=Progress(len(questions)))
+    lines = build_compression_lines(plain, result)
+    ledger_usd = ledger.total(run=run, arm=arm.name)
+    print()
+    seconds = time.perf_counter() - started
+    show(build_compression_table(lines, seconds=seconds, share=COMPRESS_TO, ledger_usd=ledger_usd))
     return adds_up(result, ledger_usd)
 
 
@@ -268,6 +297,19 @@ def cache_arm(settings: argparse.Namespace, base_url: str, cache: ResponseCache)
         apps=(
             LangChainApp(index, describe_modules(), models, base_url, key, cache=cache),
             LlamaIndexApp(index, models, base_url, key, cache),
+        ),
+        models=models,
+    )
+
+
+def compression_arm(settings: argparse.Namespace, base_url: str) -> Arm:
+    """Build the applications with a compressor between retriever and prompt."""
+    models, key, index = parts(settings)
+    return Arm(
+        name="compressed",
+        apps=(
+            LangChainApp(index, describe_modules(), models, base_url, key, compress_to=COMPRESS_TO),
+            LlamaIndexApp(index, models, base_url, key, compress_to=COMPRESS_TO),
         ),
         models=models,
     )

@@ -18,7 +18,7 @@ from pydantic import SecretStr
 
 from examples.main_job.questions import Question
 from examples.main_job.retriever import BM25Index
-from langchain_tokenomics import CachedChain, ModelRouter
+from langchain_tokenomics import CachedChain, ContextCompressor, ModelRouter
 from tokenomics_core.cache import ResponseCache
 from tokenomics_core.routing import Cascade
 
@@ -67,6 +67,7 @@ class LangChainApp:
         max_output_tokens: The longest answer to ask for; None leaves it to the model.
         cache: Where earlier answers are looked for; None asks the model every time.
         cascade: Asks the weak tier and judges its answer, for all features; None asks the feature's model.
+        compress_to: The share of the retrieved tokens to send; None sends all.
     """
 
     name = "langchain"
@@ -82,15 +83,22 @@ class LangChainApp:
         max_output_tokens: int | None = None,
         cache: ResponseCache | None = None,
         cascade: Cascade | None = None,
+        compress_to: float | None = None,
     ) -> None:
         self._config = RunnableConfig(callbacks=list(callbacks))
         retriever = WordRetriever(index=index)
         prompt = ChatPromptTemplate.from_messages(
             [("system", _SYSTEM), MessagesPlaceholder("history"), ("human", _HUMAN)]
         ).partial(modules="\n".join(modules))
-        context: Runnable[Any, str] = (
-            RunnableLambda(_search_words) | retriever | RunnableLambda(_join_documents)
-        )
+        found: Runnable[Any, Any] = RunnableLambda(_search_words) | retriever
+        if compress_to is not None:
+            compressor = ContextCompressor(ratio=compress_to)
+            found = (
+                RunnablePassthrough.assign(documents=found)
+                | compressor.as_runnable(context="documents")
+                | itemgetter("documents")
+            )
+        context: Runnable[Any, str] = found | RunnableLambda(_join_documents)
 
         def chat(model: str) -> ChatOpenAI:
             return ChatOpenAI(

@@ -16,7 +16,7 @@ from llama_index.llms.openai_like import OpenAILike  # type: ignore[import-untyp
 from examples.main_job.questions import Question
 from examples.main_job.retriever import BM25Index
 from examples.stdlib_corpus import Document
-from llama_index_tokenomics import CachingQueryEngine, RoutingLLM
+from llama_index_tokenomics import CachingQueryEngine, ContextCompressionPostprocessor, RoutingLLM
 from tokenomics_core.cache import ResponseCache
 from tokenomics_core.routing import Cascade
 
@@ -58,6 +58,7 @@ class LlamaIndexApp:
         api_key: The key for that.
         cache: Where earlier answers are looked for; None asks the model every time.
         cascade: Asks the weak tier and judges its answer, for all features; None asks the feature's model.
+        compress_to: The share of the retrieved tokens to send; None sends all.
     """
 
     name = "llama-index"
@@ -70,8 +71,10 @@ class LlamaIndexApp:
         api_key: str,
         cache: ResponseCache | None = None,
         cascade: Cascade | None = None,
+        compress_to: float | None = None,
     ) -> None:
         self._retriever = WordRetriever(index)
+        self._shorten = [] if compress_to is None else [ContextCompressionPostprocessor(ratio=compress_to)]
 
         def chat(model: str) -> OpenAILike:
             return OpenAILike(
@@ -93,7 +96,9 @@ class LlamaIndexApp:
 
         self._llms = {feature: answering(model) for feature, model in models.items()}
         self._query_engines: dict[str, BaseQueryEngine] = {
-            feature: RetrieverQueryEngine.from_args(self._retriever, llm=llm)
+            feature: RetrieverQueryEngine.from_args(
+                self._retriever, llm=llm, node_postprocessors=self._shorten
+            )
             for feature, llm in self._llms.items()
         }
         if cache is not None:
@@ -111,6 +116,7 @@ class LlamaIndexApp:
             llm=self._llms[question.feature],
             memory=ChatMemoryBuffer.from_defaults(token_limit=_HISTORY_TOKENS),
             context_prompt=_CONTEXT_PROMPT,
+            node_postprocessors=self._shorten,
         )
         return str(engine.chat(question.text, chat_history=_messages(history)))
 

@@ -191,8 +191,8 @@ def test_the_command_takes_another_provider_and_other_questions(tmp_path, capsys
         code = stdlib_rag.main(
             ["--base-url", provider.openai_url, "--model", "gpt-4.1", "--questions", str(path)]
         )
-        # The question and its repetition plainly, and once more in front of an empty cache.
-        assert provider.count(model="gpt-4.1") == provider.count() == 3
+        # The question and its repetition plainly, once in front of an empty cache, twice with less context.
+        assert provider.count(model="gpt-4.1") == provider.count() == 5
     assert code == 0
     printed = capsys.readouterr().out
     assert "stand-in" not in printed

@@ -1,0 +1,136 @@
+"""The table of the pass with compressed context: what was not sent, what that saved, what changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+from examples.main_job.arms import ArmResult
+from tokenomics_core.rendering import Cell, Column, Figure, Group, Notice, Row, Table
+from tokenomics_core.types import SpendRecord, Totals
+
+__all__ = ["CompressionLine", "build_compression_lines", "build_compression_table"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompressionLine:
+    """Questions of one framework, with the whole context and with a part of it.
+
+    Attributes:
+        name: The framework.
+        questions: How many.
+        right_plain: How many were answered right with the whole context.
+        right: How many with a part of it.
+        same: How many answers are the same, letter by letter.
+        plain: What they consumed with the whole context.
+        totals: What they consumed with a part of it.
+        credited: What the bill says that compression avoided; None where nothing was credited.
+    """
+
+    name: str
+    questions: int
+    right_plain: int
+    right: int
+    same: int
+    plain: Totals
+    totals: Totals
+    credited: Decimal | None
+
+
+def build_compression_lines(plain: ArmResult, compressed: ArmResult) -> list[CompressionLine]:
+    """Compare two passes over the same questions by framework; the last line is the sum."""
+    names = sorted({outcome.app for outcome in compressed.outcomes})
+    return [_line(name, {name}, plain, compressed) for name in names] + [
+        _line("Total", set(names), plain, compressed)
+    ]
+
+
+def build_compression_table(
+    lines: Sequence[CompressionLine], *, seconds: float, share: float, ledger_usd: Decimal
+) -> Table:
+    """Lay out what was not sent and what that saved."""
+    whole = lines[-1]
+    saved = whole.plain.cost_usd - whole.totals.cost_usd
+    avoided = whole.plain.input_tokens - whole.totals.input_tokens
+    return Table(
+        title=f"The same questions with {share:.0%} of what was retrieved",
+        subtitle=f"{whole.questions:,} questions in {seconds:.1f} s",
+        figures=(
+            Figure("input tokens not sent", Cell(avoided), "count"),
+            Figure("saved", Cell(saved), "money"),
+            Figure(
+                "of the cost",
+                Cell(float(saved / whole.plain.cost_usd) if whole.plain.cost_usd else None),
+                "percent",
+            ),
+            Figure("answers unchanged", Cell(whole.same / whole.questions), "percent"),
+        ),
+        columns=(
+            Column(title="Framework"),
+            Column(title="Asked", kind="count"),
+            Column(title="right, plain", kind="percent"),
+            Column(title="right", kind="percent", strong=True),
+            Column(title="unchanged", kind="percent", priority=1),
+            Column(title="Tokens in, plain", kind="count", priority=1),
+            Column(title="Tokens in", kind="count"),
+            Column(title="Cost, plain", kind="money"),
+            Column(title="Cost", kind="money", strong=True),
+        ),
+        groups=(Group("", tuple(map(_row, lines[:-1]))),),
+        footer=_row(whole),
+        notices=tuple(_notices(whole, ledger_usd)),
+    )
+
+
+def _line(name: str, apps: set[str], plain: ArmResult, compressed: ArmResult) -> CompressionLine:
+    before = {outcome.question.id: outcome for outcome in plain.outcomes}
+    outcomes = [outcome for outcome in compressed.outcomes if outcome.app in apps]
+    records = _records(compressed, apps)
+    credited = [record.avoided_usd for record in records if record.avoided_by == "compress"]
+    return CompressionLine(
+        name=name,
+        questions=len(outcomes),
+        right_plain=sum(before[outcome.question.id].right for outcome in outcomes),
+        right=sum(outcome.right for outcome in outcomes),
+        same=sum(before[outcome.question.id].answer == outcome.answer for outcome in outcomes),
+        plain=Totals.of(_records(plain, apps)),
+        totals=Totals.of(records),
+        credited=sum(filter(None, credited), Decimal(0)) if credited else None,
+    )
+
+
+def _records(result: ArmResult, apps: set[str]) -> list[SpendRecord]:
+    return [record for record in result.report.calls if record.attribution.tags.get("framework") in apps]
+
+
+def _row(line: CompressionLine) -> Row:
+    lost = line.right < line.right_plain
+    return Row(
+        (
+            Cell(line.name),
+            Cell(line.questions),
+            Cell(line.right_plain / line.questions),
+            Cell(line.right / line.questions, level="warning" if lost else "good"),
+            Cell(line.same / line.questions),
+            Cell(line.plain.input_tokens),
+            Cell(line.totals.input_tokens),
+            Cell(line.plain.cost_usd),
+            Cell(line.totals.cost_usd),
+        )
+    )
+
+
+def _notices(whole: CompressionLine, ledger_usd: Decimal) -> Iterator[Notice]:
+    if whole.credited is None:
+        yield Notice("The bill credited compression with nothing.", "warning")
+    else:
+        yield Notice(
+            f"The bill credited compression with {whole.credited.normalize():f} USD of input not sent, each "
+            "call against itself; the two passes also differ in what the provider's own cache held."
+        )
+    cost = whole.totals.cost_usd
+    if ledger_usd == cost:
+        yield Notice(f"The ledger says the same: {ledger_usd.normalize():f} USD.", "good")
+    else:
+        yield Notice(f"The ledger says {ledger_usd:f} USD, the report {cost:f} USD.", "error")
