@@ -339,9 +339,7 @@ def table(name: str, cases: list[Case], methods: dict[str, Method]) -> None:
         print(f"{label:72}" + "".join(f"{cell:>16}" for cell in cells), flush=True)
     if name == "hotpot":
         low, high = paired_interval(at_first["default"], at_first["BM25 title and sentence"])
-        print(
-            f"default minus BM25 at {RATIOS[0]:.0%}: 95% interval {low:+.1f} to {high:+.1f} points"
-        )
+        print(f"default minus BM25 at {RATIOS[0]:.0%}: 95% interval {low:+.1f} to {high:+.1f} points")
 
 
 def paired_interval(one: list[bool], other: list[bool]) -> tuple[float, float]:

@@ -333,7 +333,7 @@ def sink_of(scope: CostScope) -> Sink:
 
 def _prices_of(sinks: Sequence[Sink]) -> Pricer | None:
     """Return what prices the calls of whoever asked first."""
-    return next((sink.tracker.pricer for sink in sinks), None)
+    return next((sink.tracker.prices for sink in sinks), None)
 
 
 def _ledgers_of(scope: CostScope | None) -> list[Ledger]:

@@ -8,6 +8,7 @@ from llama_index.core.base.base_query_engine import BaseQueryEngine
 from llama_index.core.chat_engine import CondensePlusContextChatEngine
 from llama_index.core.llms import LLM, ChatMessage
 from llama_index.core.memory import ChatMemoryBuffer
+from llama_index.core.postprocessor.types import BaseNodePostprocessor
 from llama_index.core.query_engine import RetrieverQueryEngine
 from llama_index.core.retrievers import BaseRetriever
 from llama_index.core.schema import NodeWithScore, QueryBundle, TextNode
@@ -74,7 +75,9 @@ class LlamaIndexApp:
         compress_to: float | None = None,
     ) -> None:
         self._retriever = WordRetriever(index)
-        self._shorten = [] if compress_to is None else [ContextCompressionPostprocessor(ratio=compress_to)]
+        self._shorten: list[BaseNodePostprocessor] = []
+        if compress_to is not None:
+            self._shorten.append(ContextCompressionPostprocessor(ratio=compress_to))
 
         def chat(model: str) -> OpenAILike:
             return OpenAILike(

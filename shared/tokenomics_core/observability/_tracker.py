@@ -135,11 +135,6 @@ class CallTracker:
         with _trackers_lock:
             _trackers.add(self)
 
-    @property
-    def pricer(self) -> Pricer:
-        """What calls cost."""
-        return self.prices
-
     def start(self, call: CallStart) -> None:
         """Note that a call has begun."""
         call.started_s = self._timer()
