@@ -71,8 +71,8 @@ def _shorten(
     """Cut what stands at a path as little as makes the whole fit, or else as far as it goes."""
     target = _at(value, path)
     if isinstance(target, str):
-        halved = _middle_cut(target)
-        return None if halved is None else _with(value, path, halved)
+        # Strings about as long go together: one at a time, a thousand would take a thousand rounds.
+        return None if _middle_cut(target) is None else _halved(value, len(target) // 2)
     if not isinstance(target, (list, dict)):
         return None
     ranked = _ranking(target, score)
@@ -108,6 +108,19 @@ def _kept(target: list[Json] | dict[str, Json], places: list[int]) -> Json:
     if isinstance(target, list):
         return CutList((child for index, child in enumerate(target) if index in chosen), total)
     return CutObject({key: target[key] for index, key in enumerate(target) if index in chosen}, total)
+
+
+def _halved(value: Json, least: int) -> Json:
+    """Cut the middle out of every string of more than so many characters."""
+    if isinstance(value, str) and not isinstance(value, Number) and len(value) > max(least, _LONG_TEXT):
+        return _middle_cut(value) or value
+    if isinstance(value, list):
+        items = [_halved(child, least) for child in value]
+        return CutList(items, value.total) if isinstance(value, CutList) else items
+    if isinstance(value, dict):
+        entries = {key: _halved(child, least) for key, child in value.items()}
+        return CutObject(entries, value.total) if isinstance(value, CutObject) else entries
+    return value
 
 
 def _middle_cut(text: str) -> str | None:

@@ -200,3 +200,10 @@ def test_what_cannot_be_is_refused(arguments, message):
 def test_what_is_no_text_is_refused():
     with pytest.raises(ConfigurationError, match="must be text"):
         compress_tool_output({"a": 1})
+
+
+def test_many_long_strings_are_cut_together():
+    notes = {f"note {index}": "x y z " * 90 for index in range(300)}
+    short = compress_tool_output(json.dumps(notes), max_tokens=60_000, count=words)
+    assert words(short.text) <= 60_000
+    assert short.text.count("characters left out") == 300
