@@ -22,6 +22,8 @@ class CompressionLine:
         questions: How many.
         right_plain: How many were answered right with the whole context.
         right: How many with a part of it.
+        lost: How many were right with the whole context and wrong with a part of it.
+        gained: How many the other way round.
         same: How many answers are the same, letter by letter.
         plain: What they consumed with the whole context.
         totals: What they consumed with a part of it.
@@ -32,6 +34,8 @@ class CompressionLine:
     questions: int
     right_plain: int
     right: int
+    lost: int
+    gained: int
     same: int
     plain: Totals
     totals: Totals
@@ -71,6 +75,8 @@ def build_compression_table(
             Column(title="Asked", kind="count"),
             Column(title="right, plain", kind="percent"),
             Column(title="right", kind="percent", strong=True),
+            Column(title="lost", kind="count"),
+            Column(title="gained", kind="count"),
             Column(title="unchanged", kind="percent", priority=1),
             Column(title="Tokens in, plain", kind="count", priority=1),
             Column(title="Tokens in", kind="count"),
@@ -93,6 +99,8 @@ def _line(name: str, apps: set[str], plain: ArmResult, compressed: ArmResult) ->
         questions=len(outcomes),
         right_plain=sum(before[outcome.question.id].right for outcome in outcomes),
         right=sum(outcome.right for outcome in outcomes),
+        lost=sum(before[outcome.question.id].right and not outcome.right for outcome in outcomes),
+        gained=sum(outcome.right and not before[outcome.question.id].right for outcome in outcomes),
         same=sum(before[outcome.question.id].answer == outcome.answer for outcome in outcomes),
         plain=Totals.of(_records(plain, apps)),
         totals=Totals.of(records),
@@ -112,6 +120,8 @@ def _row(line: CompressionLine) -> Row:
             Cell(line.questions),
             Cell(line.right_plain / line.questions),
             Cell(line.right / line.questions, level="warning" if lost else "good"),
+            Cell(line.lost, level="warning" if line.lost else "muted"),
+            Cell(line.gained),
             Cell(line.same / line.questions),
             Cell(line.plain.input_tokens),
             Cell(line.totals.input_tokens),
