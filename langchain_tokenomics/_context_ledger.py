@@ -10,9 +10,11 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from hashlib import blake2b
 from typing import Any, Final
+from weakref import ReferenceType, ref
 
 from langchain_core.messages import AIMessage, BaseMessage
 
+from tokenomics_core.observability import CostScope, current_scope
 from tokenomics_core.protocols import Pricer
 from tokenomics_core.types import Outcome, Usage
 
@@ -40,6 +42,10 @@ class _Cut:
     tokens: int
     source: bytes
     until_s: float
+    block: ReferenceType[CostScope] | None
+
+    def belongs_to(self, block: CostScope | None) -> bool:
+        return self.block is None or self.block() is block
 
     def is_in(self, text: str) -> bool:
         return all(one in text for one in self.kept) and not any(one in text for one in self.gone)
@@ -81,8 +87,10 @@ class CutDocuments:
         digest = blake2b(digest_size=16)
         for text in source:
             digest.update(f"{len(text)}:{text}".encode("utf-8", "surrogatepass"))
+        scope = current_scope()
+        block = None if scope is None else ref(scope)
         with self._lock:
-            cut = _Cut(stayed, left, tokens, digest.digest(), self._clock() + self._ttl_s)
+            cut = _Cut(stayed, left, tokens, digest.digest(), self._clock() + self._ttl_s, block)
             self._cuts.appendleft(cut)
 
     def __bool__(self) -> bool:
@@ -90,9 +98,10 @@ class CutDocuments:
 
     def tokens_in(self, text: str) -> int:
         """Return how many tokens compression took out of a prompt."""
-        now = self._clock()
+        now, block = self._clock(), current_scope()
         with self._lock:
-            cuts = [cut for cut in self._cuts if cut.until_s >= now]
+            # What another block compressed may stand in this one's prompts without having been cut for them.
+            cuts = [cut for cut in self._cuts if cut.until_s >= now and cut.belongs_to(block)]
         found: dict[bytes, int] = {}
         for cut in cuts:
             if cut.source not in found and cut.is_in(text):

@@ -10,9 +10,11 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from hashlib import blake2b
 from typing import Any, Final
+from weakref import ReferenceType, ref
 
 from llama_index.core.base.llms.types import ChatMessage
 
+from tokenomics_core.observability import CostScope, current_scope
 from tokenomics_core.protocols import Pricer
 from tokenomics_core.types import Outcome, Usage
 
@@ -36,6 +38,10 @@ class _Cut:
     source: bytes
     is_old: bool
     until_s: float
+    block: ReferenceType[CostScope] | None
+
+    def belongs_to(self, block: CostScope | None) -> bool:
+        return self.block is None or self.block() is block
 
     def is_in(self, text: str) -> bool:
         return all(one in text for one in self.kept) and not any(one in text for one in self.gone)
@@ -86,9 +92,11 @@ class CutTexts:
         digest = blake2b(digest_size=16)
         for text in source:
             digest.update(f"{len(text)}:{text}".encode("utf-8", "surrogatepass"))
+        scope = current_scope()
+        block = None if scope is None else ref(scope)
         with self._lock:
             self._cuts.appendleft(
-                _Cut(stayed, left, tokens, digest.digest(), is_old, self._clock() + self._ttl_s)
+                _Cut(stayed, left, tokens, digest.digest(), is_old, self._clock() + self._ttl_s, block)
             )
 
     def __bool__(self) -> bool:
@@ -96,9 +104,10 @@ class CutTexts:
 
     def tokens_in(self, text: str) -> tuple[int, int]:
         """Return how many tokens were taken out of what is new in a prompt, and out of earlier turns."""
-        now = self._clock()
+        now, block = self._clock(), current_scope()
         with self._lock:
-            cuts = [cut for cut in self._cuts if cut.until_s >= now]
+            # What another block compressed may stand in this one's prompts without having been cut for them.
+            cuts = [cut for cut in self._cuts if cut.until_s >= now and cut.belongs_to(block)]
         found: dict[bytes, _Cut] = {}
         for cut in cuts:
             if cut.source not in found and cut.is_in(text):

@@ -89,11 +89,17 @@ def _notices(routed: ArmResult, stats: RouterStats, ledger_usd: Decimal) -> Iter
     if stats.wants_retraining:
         yield Notice("More than 30% of the drafts were rejected: the start is too low for these questions.")
     cost, avoided = routed.report.total_usd, routed.report.avoided_usd
-    if cost + avoided and abs(cost + avoided - stats.counterfactual_usd) < Decimal("1e-6"):
+    if abs(cost + avoided - stats.counterfactual_usd) < Decimal("1e-6"):
         yield Notice(
             f"The bill adds up: {format_usd(cost)} paid and {format_usd(avoided)} avoided are what the "
             "router takes the strong model to have cost.",
             "good",
+        )
+    else:
+        yield Notice(
+            f"The bill does not add up: {format_usd(cost)} paid and {format_usd(avoided)} avoided are not "
+            f"the {format_usd(stats.counterfactual_usd)} that the router takes the strong model to cost.",
+            "warning",
         )
     if ledger_usd == cost:
         yield Notice(f"The ledger says the same: {ledger_usd.normalize():f} USD.", "good")

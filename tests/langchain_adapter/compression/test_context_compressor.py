@@ -310,3 +310,18 @@ def test_unknown_settings_are_refused():
 
 def test_of_nothing_nothing_is_kept():
     assert ContextCompressor().compress_documents([], QUESTION) == []
+
+
+def test_what_another_block_compressed_is_credited_to_no_call_of_this_one(world):
+    world.engine.always(ProviderAnswer(text="In week 18.", usage=USAGE))
+    own = [
+        Document(one.page_content.replace("18", "31"), id=one.id, metadata=one.metadata) for one in DOCUMENTS
+    ]
+    with track_cost():
+        kept = ContextCompressor(ratio=0.25).compress_documents(own, QUESTION)
+        prompt = "\n\n".join(one.page_content for one in kept)
+    assert "31" in prompt
+    with track_cost() as cost:
+        world.openai().invoke(prompt)
+    assert cost.calls[0].avoided_by is None
+    assert cost.avoided_usd == 0
