@@ -1,6 +1,7 @@
 """What calls cost, shown: reports, blocks that are tracked, and the records behind them."""
 
 from tokenomics_core.observability._billing import was_sent
+from tokenomics_core.observability._cut_texts import CutTexts, repriced_difference, with_more_input
 from tokenomics_core.observability._report import CostReport, Estimate
 from tokenomics_core.observability._scope import (
     CostScope,
@@ -24,13 +25,16 @@ __all__ = [
     "CallTracker",
     "CostReport",
     "CostScope",
+    "CutTexts",
     "Estimate",
     "LedgerWriter",
     "announce_meter",
     "current_scope",
     "in_event_loop",
     "is_metered",
+    "repriced_difference",
     "track_cost",
     "was_sent",
+    "with_more_input",
     "withdraw_call",
 ]

@@ -18,9 +18,9 @@ from langchain_tokenomics import (
     SemanticCache,
     track_cost,
 )
-from langchain_tokenomics._context_ledger import CutDocuments
 from tests.prices_by_hand import usd
 from tokenomics_core.ledger import MemoryLedger
+from tokenomics_core.observability import CutTexts
 
 USAGE = ProviderUsage(input_tokens=400, output_tokens=10)
 QUESTION = "When was the seventh order refunded?"
@@ -38,7 +38,7 @@ stretch = st.text(alphabet="abcdefgh ", min_size=16, max_size=40).filter(lambda 
 
 @given(kept=st.lists(stretch, min_size=1), gone=st.lists(stretch, min_size=1), tokens=st.integers(1, 10**6))
 def test_only_a_prompt_that_has_all_that_was_kept_and_nothing_else_is_recognised(kept, gone, tokens):
-    cuts = CutDocuments()
+    cuts = CutTexts()
     cuts.note(kept, gone, tokens, source=[*kept, *gone])
     short = "\n\n".join(kept)
     whole = "\n\n".join([*kept, *gone])
@@ -51,7 +51,7 @@ def test_only_a_prompt_that_has_all_that_was_kept_and_nothing_else_is_recognised
 
 def test_what_was_cut_is_forgotten_by_age_and_by_number():
     now = [0.0]
-    cuts = CutDocuments(most=2, ttl_s=10, clock=lambda: now[0])
+    cuts = CutTexts(most=2, ttl_s=10, clock=lambda: now[0])
     for at in range(3):
         cuts.note([f"what was kept of number {at}"], ["what was left out of it"], 5, source=[f"{at}"])
     found = [cuts.tokens_in(f"what was kept of number {at}") for at in range(3)]
@@ -61,7 +61,7 @@ def test_what_was_cut_is_forgotten_by_age_and_by_number():
 
 
 def test_of_compressions_of_the_same_documents_the_last_counts_and_of_others_all():
-    cuts = CutDocuments()
+    cuts = CutTexts()
     cuts.note(["this was kept at first"], ["and this was not kept"], 5, source=["a"])
     cuts.note(["this was kept at first"], ["nor was this one kept"], 7, source=["a"])
     cuts.note(["this is of another shelf"], ["of which this is gone"], 11, source=["b"])
