@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from functools import cache
 from typing import Any
 
 from tokenomics_core.errors import ConfigurationError
@@ -163,7 +164,9 @@ def analyze_prompt(
     parts = split_prompt(messages, schemas)
     total = count_tokens(messages, model, provider=provider, tools=schemas or None)
 
+    @cache
     def count(text: str) -> int:
+        """Count a text once, however many checks ask for it."""
         return int(count_tokens(text, model, provider=provider))
 
     price = (prices or default_price_book()).price(model, provider)

@@ -40,6 +40,7 @@ _ID = re.compile(
 _SHOWN = re.compile(
     r"(?:\be\.g\.|\bfor example|\bexample:|\bsuch as|\bformat(?:ted)?\b|\blike\b)[^\n]*$", re.IGNORECASE
 )
+_OPENING = re.compile(r"[{\[]")
 _BLOB = re.compile(r"(?:data:[\w/+.-]+;base64,)?[A-Za-z0-9+/]{200,}={0,2}")
 _TAG = re.compile(
     r"<(?:/?(?:div|span|p|a|ul|li|td|tr|table|tbody|img|br|script|style|section|html|body|head)\b[^>]*)>",
@@ -212,7 +213,8 @@ def _json_blocks(text: str) -> Iterator[str]:
     """Find objects and lists that span lines."""
     place = 0
     decoder = json.JSONDecoder()
-    while (start := _next_opening(text, place)) >= 0:
+    while opening := _OPENING.search(text, place):
+        start = opening.start()
         try:
             _, end = decoder.raw_decode(text, start)
         except (ValueError, RecursionError):
@@ -221,11 +223,6 @@ def _json_blocks(text: str) -> Iterator[str]:
         if "\n" in text[start:end]:
             yield text[start:end]
         place = end
-
-
-def _next_opening(text: str, place: int) -> int:
-    found = [at for at in (text.find("{", place), text.find("[", place)) if at >= 0]
-    return min(found, default=-1)
 
 
 def _markup(part: PromptPart, count: Callable[[str], int]) -> Iterator[Waste]:
