@@ -1,0 +1,7 @@
+"""Traffic logs: read what other tools wrote, audit what was wasted, simulate what would have been saved."""
+
+from __future__ import annotations
+
+from tokenomics_core.traffic._record import TrafficRecord
+
+__all__ = ["TrafficRecord"]
