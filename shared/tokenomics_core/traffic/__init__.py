@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tokenomics_core.traffic._audit_result import Audit, AuditLine, WasteFinding
 from tokenomics_core.traffic._record import TrafficRecord
 
-__all__ = ["TrafficRecord"]
+__all__ = ["Audit", "AuditLine", "TrafficRecord", "WasteFinding"]
