@@ -204,7 +204,7 @@ class HistoryCompressor(Runnable[Any, Any]):
         known = {id(mapping): message for mapping, message in zip(job.mappings, job.messages, strict=True)}
         told = mark_of(done.tokens_before, done.tokens_after)
         kept = [known.get(id(mapping)) or _note(mapping, told) for mapping in done.messages]
-        if not any(MARK in message.response_metadata for message in kept):
+        if done.report.note is None:
             stayed = set(map(id, kept))
             gone = (message.text for message in job.messages if id(message) not in stayed)
             cut_documents.note(

@@ -46,7 +46,9 @@ def compress_history(
     Where everything fits, everything stays. Otherwise the room goes to, in this order: system and developer
     messages and the last turn; the user's last message; the `keep_last` last messages; the user's first
     message, if it takes a quarter of what is left at most; then turns by relevance. What is left out is said
-    in a note that quotes decisions and figures from it. The same input gives the same output.
+    in a note that quotes decisions and figures from it; a note of an earlier compression is taken into it.
+    What a user opens is not sent with an assistant's words first, where anything of the user's or a note
+    fits. The same input gives the same output.
 
     An embedder that fails costs its help only: the report's remarks say so.
 

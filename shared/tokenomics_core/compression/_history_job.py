@@ -16,7 +16,7 @@ from tokenomics_core.compression._history_report import (
     KeptMessage,
     KeptReason,
 )
-from tokenomics_core.compression._notes import facts_of, heading_of, write_note
+from tokenomics_core.compression._notes import EarlierNote, facts_of, heading_of, read_note, write_note
 from tokenomics_core.compression._recall import Recall
 from tokenomics_core.compression._summary import SummaryReport
 from tokenomics_core.compression._turns import Message, Turn, plain_text, role_of, text_of, turns_of
@@ -27,6 +27,7 @@ __all__ = ["HistoryJob"]
 _GOAL_SHARE = 0.25
 _SUMMARY_SHARE = 0.25
 _SHORT_NOTE_TOKENS = 64
+_INSTRUCTING = ("system", "developer")
 
 
 @dataclass(slots=True)
@@ -50,6 +51,7 @@ class HistoryJob:
     about: Sequence[str] = ()
     recall: Recall | None = None
     texts: list[str] = field(default_factory=list)
+    earlier_notes: dict[int, EarlierNote] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         # A small budget still has room to say that something is missing.
@@ -94,12 +96,17 @@ class HistoryJob:
             max(self.count([self.messages[place] for place in turn.places]) - self.frame, 0)
             for turn in self.turns
         ]
-        users = [n for n, turn in enumerate(self.turns) if any(map(self._is_from_user, turn.places))]
+        last = len(self.turns) - 1
+        self._find_earlier_notes(last)
+        users = [
+            n
+            for n, turn in enumerate(self.turns)
+            if n not in self.earlier_notes and any(map(self._is_from_user, turn.places))
+        ]
         self.query = query if query is not None else self._words(users[-1]) if users else ""
         for number, turn in enumerate(self.turns):
-            if turn.is_system:
+            if turn.is_system and number not in self.earlier_notes:
                 self.reasons[number] = "system"
-        last = len(self.turns) - 1
         self.reasons.setdefault(last, "last")
         needed = self.count(self._kept_messages())
         if needed > self.budget:
@@ -113,6 +120,15 @@ class HistoryJob:
         goal = users[0] if users else last
         if pin_goal and self.costs[goal] <= _GOAL_SHARE * self._left():
             self._try(goal, "goal")
+
+    def _find_earlier_notes(self, last: int) -> None:
+        """Find notes of earlier compressions: what they say goes into the new one."""
+        if self.note_role is None:
+            return
+        for number, turn in enumerate(self.turns[:last]):
+            note = read_note(self.messages[turn.start]) if turn.end == turn.start + 1 else None
+            if note is not None:
+                self.earlier_notes[number] = note
 
     def read(self, *, recency: float, multilingual: bool, by_meaning: bool) -> None:
         """Read the words of what may be left out."""
@@ -158,8 +174,33 @@ class HistoryJob:
         # Counts of parts may add up to less than that of the whole, as factors of families do.
         while chosen and self.count(self._kept_messages()) > self.budget:
             del self.reasons[chosen.pop()]
+        return self._result(self._note_after_opening())
+
+    def _note_after_opening(self) -> Message | None:
+        """Write the note, and let what is sent begin with a user's words where the conversation did.
+
+        Anthropic and many chat templates refuse a conversation that an assistant opens.
+        """
+        remarks = len(self.remarks)
         note = self._note()
-        return self._result(note)
+        while self._opens_unasked(note) and (first := self._first_to_go()) is not None:
+            del self.reasons[first]
+            del self.remarks[remarks:]
+            note = self._note()
+        if self._opens_unasked(note):
+            self.remarks.append("the assistant opens what is sent: no words of the user's fitted before it")
+        return note
+
+    def _opens_unasked(self, note: Message | None) -> bool:
+        def opener(messages: Sequence[Message]) -> str:
+            return next((role for one in messages if (role := role_of(one)) not in _INSTRUCTING), "user")
+
+        return opener(self._with_note(note)) != "user" and opener(self.messages) == "user"
+
+    def _first_to_go(self) -> int | None:
+        """Return the first turn that is sent and need not be."""
+        last = len(self.turns) - 1
+        return next((n for n in sorted(self.reasons) if n != last and self.reasons[n] != "system"), None)
 
     def _result(self, note: Message | None) -> CompressedHistory:
         dropped = [n for n in range(len(self.turns)) if n not in self.reasons]
@@ -198,6 +239,8 @@ class HistoryJob:
         number, kept = last, len(self.turns[last].places)
         while kept < keep_last and number > 0:
             number -= 1
+            if number in self.earlier_notes:
+                continue
             if not self._try(number, "last"):
                 break
             kept += len(self.turns[number].places)
@@ -206,12 +249,17 @@ class HistoryJob:
         if self.note_role is None:
             return 0
         room = self.note_tokens
-        if self.summary is not None and self.summary.text:
-            text = self.summary.text
+        if text := self._summary_text():
             room += min(
                 self.count([{"role": self.note_role, "content": text}]), int(_SUMMARY_SHARE * self.budget)
             )
         return min(room, self._left())
+
+    def _summary_text(self) -> str:
+        """Return the newest summary; one that an earlier note holds is read by those written since."""
+        if self.summary is not None and self.summary.text:
+            return self.summary.text
+        return "\n".join(note.summary for note in self.earlier_notes.values() if note.summary)
 
     def _note(self) -> Message | None:
         dropped = [n for n in range(len(self.turns)) if n not in self.reasons]
@@ -226,7 +274,7 @@ class HistoryJob:
         def fits(text: str) -> bool:
             return self.count([{"role": role, "content": text}]) - self.frame <= room
 
-        summary = self.summary.text if self.summary is not None and self.summary.text else ""
+        summary = self._summary_text()
         text = write_note(
             heading_of(self.messages, places), summary, facts_of(self.messages, places, scores), fits
         )
@@ -240,9 +288,7 @@ class HistoryJob:
 
     def _note_room_for_text(self) -> int:
         room = self.note_tokens
-        if self.summary is not None and self.summary.text:
-            room += int(_SUMMARY_SHARE * self.budget)
-        return room
+        return room + (int(_SUMMARY_SHARE * self.budget) if self._summary_text() else 0)
 
     def _with_note(self, note: Message | None) -> list[Message]:
         """Put the note behind the instructions that stand first, so that their cached prefix lives on."""
@@ -250,7 +296,7 @@ class HistoryJob:
         if note is None:
             return kept
         head = 0
-        while head < len(kept) and role_of(kept[head]) in ("system", "developer"):
+        while head < len(kept) and role_of(kept[head]) in _INSTRUCTING:
             head += 1
         return [*kept[:head], note, *kept[head:]]
 
@@ -266,7 +312,7 @@ class HistoryJob:
         return self.budget - self.count(self._kept_messages())
 
     def _free(self) -> list[int]:
-        return [n for n in range(len(self.turns)) if n not in self.reasons]
+        return [n for n in range(len(self.turns)) if n not in self.reasons and n not in self.earlier_notes]
 
     def _is_from_user(self, place: int) -> bool:
         return bool(role_of(self.messages[place]) == "user" and plain_text(self.messages[place]).strip())

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from tokenomics_core.compression._split import sentence_spans
 from tokenomics_core.compression._turns import Message, plain_text, role_of, tool_names
 
-__all__ = ["Fact", "facts_of", "heading_of", "write_note"]
+__all__ = ["EarlierNote", "Fact", "facts_of", "heading_of", "read_note", "write_note"]
 
 # What speaks of a decision, a wish, a rule or a fact about oneself.
 _DECIDES = re.compile(
@@ -23,6 +23,13 @@ _DECIDES = re.compile(
 _EXACT = re.compile(r"\d|[A-Z]{2,}|https?://|\S+@\S+|`[^`]+`|[\w-]+/[\w-]+")
 _SHORTEST, _LONGEST = 12, 300
 _DECISION, _FIGURE = 1.5, 0.5
+_NOTE = re.compile(
+    r"\[\d+ earlier messages? left out: (?P<told>\d+ [\w-]+(?:, \d+ [\w-]+)*)"
+    r"(?:; tools called: (?P<called>[^\]]+))?\]"
+    r"(?:\nSummary: (?P<summary>(?:(?!\nSaid in them:\n).)+))?"
+    r"(?:\nSaid in them:(?P<facts>(?:\n- [\w-]+: [^\n]+)+))?",
+    re.DOTALL,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +51,46 @@ class Fact:
     weight: float
 
 
+@dataclass(frozen=True, slots=True)
+class EarlierNote:
+    """What a note of an earlier compression says, where its conversation is compressed again.
+
+    Attributes:
+        roles: How many messages of whom were left out.
+        tools: How often they called which tool.
+        summary: A model's words; empty where there are none.
+        facts: Role and sentence of what was quoted, in order.
+    """
+
+    roles: Counter[str]
+    tools: Counter[str]
+    summary: str
+    facts: tuple[tuple[str, str], ...]
+
+
+def read_note(message: Message) -> EarlierNote | None:
+    """Read a message that is a note as `write_note` writes them, and nothing besides."""
+    content = message.get("content")
+    found = _NOTE.fullmatch(content) if isinstance(content, str) else None
+    if found is None:
+        return None
+    roles, tools = Counter[str](), Counter[str]()
+    for part in found["told"].split(", "):
+        number, _, role = part.partition(" ")
+        roles[role] += int(number)
+    for part in (found["called"] or "").split(", ") if found["called"] else ():
+        name, _, number = part.partition(" (")
+        tools[name] += int(number.rstrip(")")) if number.rstrip(")").isdecimal() else 1
+    lines = (found["facts"] or "").split("\n- ")[1:]
+    facts = tuple((role, said) for role, _, said in (line.partition(": ") for line in lines))
+    return EarlierNote(roles, tools, found["summary"] or "", facts)
+
+
 def facts_of(messages: Sequence[Message], places: Sequence[int], scores: dict[int, float]) -> list[Fact]:
     """Find sentences that decide, oblige or hold figures, by weight.
 
-    Only users and assistants are quoted: a tool's words would gain a voice that they did not have.
+    Only users and assistants are quoted: a tool's words would gain a voice that they did not have. What a
+    note of an earlier compression quotes is quoted again, as what it is.
 
     Args:
         messages: The whole conversation.
@@ -57,28 +100,31 @@ def facts_of(messages: Sequence[Message], places: Sequence[int], scores: dict[in
     facts: list[Fact] = []
     seen = set[str]()
     for place in places:
-        text = plain_text(messages[place])
-        for start, end in sentence_spans(text):
-            said = " ".join(text[start:end].split())
-            if not _SHORTEST <= len(said) <= _LONGEST or said in seen or said.endswith("?"):
-                continue
-            decides, exact = _DECIDES.search(said), _EXACT.search(said)
-            if decides or exact:
+        for at, role, said in _quotable(messages[place]):
+            weight = _weight(said)
+            if weight and _SHORTEST <= len(said) <= _LONGEST and said not in seen and not said.endswith("?"):
                 seen.add(said)
-                weight = (_DECISION if decides else 0.0) + (_FIGURE if exact else 0.0)
-                facts.append(
-                    Fact(place, start, role_of(messages[place]), said, weight + scores.get(place, 0.0))
-                )
+                facts.append(Fact(place, at, role, said, weight + scores.get(place, 0.0)))
     return sorted(facts, key=lambda fact: (-fact.weight, fact.place, fact.at))
 
 
 def heading_of(messages: Sequence[Message], places: Sequence[int]) -> str:
-    """Say how many messages of whom are left out, and which tools they called."""
-    roles = Counter(role_of(messages[place]) for place in places)
-    tools = Counter(name for place in places for name in tool_names(messages[place]))
+    """Say how many messages of whom are left out, and which tools they called.
+
+    A note of an earlier compression stands for the messages that it speaks of.
+    """
+    roles, tools = Counter[str](), Counter[str]()
+    for place in places:
+        if (note := read_note(messages[place])) is not None:
+            roles += note.roles
+            tools += note.tools
+        else:
+            roles[role_of(messages[place])] += 1
+            tools.update(tool_names(messages[place]))
     told = ", ".join(f"{number} {role}" for role, number in sorted(roles.items()))
     called = ", ".join(f"{name} ({number})" if number > 1 else name for name, number in sorted(tools.items()))
-    heading = f"[{len(places)} earlier {'message' if len(places) == 1 else 'messages'} left out: {told}"
+    many = roles.total()
+    heading = f"[{many} earlier {'message' if many == 1 else 'messages'} left out: {told}"
     return heading + (f"; tools called: {called}]" if called else "]")
 
 
@@ -110,6 +156,21 @@ def write_note(heading: str, summary: str, facts: Sequence[Fact], fits: Callable
 
 
 _MISSES = 5
+
+
+def _quotable(message: Message) -> Iterator[tuple[int, str, str]]:
+    """Yield where each sentence stands, who said it, and what."""
+    if (note := read_note(message)) is not None:
+        for at, (role, said) in enumerate(note.facts):
+            yield at, role, said
+        return
+    text = plain_text(message)
+    for start, end in sentence_spans(text):
+        yield start, role_of(message), " ".join(text[start:end].split())
+
+
+def _weight(said: str) -> float:
+    return (_DECISION if _DECIDES.search(said) else 0.0) + (_FIGURE if _EXACT.search(said) else 0.0)
 
 
 def _lines(facts: Sequence[Fact]) -> list[str]:

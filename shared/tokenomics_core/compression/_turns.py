@@ -14,8 +14,10 @@ __all__ = ["Message", "Turn", "check_messages", "plain_text", "role_of", "text_o
 Message = Mapping[str, Any]
 
 _SYSTEM = ("system", "developer")
-_CALL_TYPES = ("tool_use", "function_call", "tool_call")
-_RESULT_TYPES = ("tool_result", "function_call_output")
+# Besides these, an item of OpenAI's Responses is a call where its type ends with `_call`, such as
+# `custom_tool_call`, and that call's result where it ends with `_call_output`.
+_CALL_TYPES = ("tool_use", "tool_call", "mcp_approval_request")
+_RESULT_TYPES = ("tool_result", "mcp_approval_response")
 _TEXTS = ("text", "input_text", "output_text", "refusal", "content", "output")
 
 
@@ -27,13 +29,11 @@ class Turn:
         start: Place of the first.
         end: Place after the last.
         is_system: Whether a message in it instructs the model, so that it always stays.
-        has_tools: Whether it holds calls of tools or their results.
     """
 
     start: int
     end: int
     is_system: bool
-    has_tools: bool
 
     @property
     def places(self) -> range:
@@ -64,18 +64,26 @@ def turns_of(messages: Sequence[Message]) -> list[Turn]:
     """Group messages so that no call of a tool is parted from its result.
 
     What stands between a call and its result belongs to the turn. A result whose call is nowhere stays with
-    the message before it.
+    the message before it. An item of reasoning stays with all that the model said or called after it:
+    OpenAI's Responses refuses either without the other.
     """
     starts = list(range(len(messages)))
     asked: dict[str, int] = {}
+    thought: int | None = None
     for place, message in enumerate(messages):
+        if message.get("type") == "reasoning":
+            thought = place if thought is None else thought
+        elif role_of(message) != "assistant":
+            thought = None
+        if thought is not None:
+            starts[place] = starts[thought]
         for call in _call_ids(message):
             asked[call] = place
         for answered in _result_ids(message):
             first = asked.get(answered, max(place - 1, 0))
             if answered in asked or not _is_system(messages[first]):
-                for inner in range(first, place + 1):
-                    starts[inner] = min(starts[inner], starts[first])
+                start = min(starts[first : place + 1])
+                starts[first : place + 1] = [start] * (place + 1 - first)
     turns: list[Turn] = []
     place = 0
     while place < len(messages):
@@ -83,7 +91,7 @@ def turns_of(messages: Sequence[Message]) -> list[Turn]:
         while end < len(messages) and starts[end] <= place:
             end += 1
         group = messages[place:end]
-        turns.append(Turn(place, end, any(map(_is_system, group)), any(map(_has_tools, group))))
+        turns.append(Turn(place, end, any(map(_is_system, group))))
         place = end
     return turns
 
@@ -93,7 +101,7 @@ def role_of(message: Message) -> str:
     role = message.get("role")
     if isinstance(role, str):
         return role
-    return "tool" if message.get("type") in _RESULT_TYPES else "assistant"
+    return "tool" if _is_result(message) else "assistant"
 
 
 def text_of(message: Message) -> str:
@@ -132,8 +140,14 @@ def _is_system(message: Message) -> bool:
     return role_of(message) in _SYSTEM
 
 
-def _has_tools(message: Message) -> bool:
-    return bool(_call_ids(message) or _result_ids(message))
+def _is_call(item: Mapping[str, Any]) -> bool:
+    kind = item.get("type")
+    return isinstance(kind, str) and (kind in _CALL_TYPES or kind.endswith("_call"))
+
+
+def _is_result(item: Mapping[str, Any]) -> bool:
+    kind = item.get("type")
+    return isinstance(kind, str) and (kind in _RESULT_TYPES or kind.endswith("_call_output"))
 
 
 def _calls(message: Message) -> list[Mapping[str, Any]]:
@@ -143,9 +157,9 @@ def _calls(message: Message) -> list[Mapping[str, Any]]:
     )
     if isinstance(old := message.get("function_call"), Mapping):
         calls.append(old)
-    if message.get("type") in _CALL_TYPES:
+    if _is_call(message):
         calls.append(message)
-    return calls + [block for block in _blocks(message) if block.get("type") in _CALL_TYPES]
+    return calls + [block for block in _blocks(message) if _is_call(block)]
 
 
 def _call_ids(message: Message) -> list[str]:
@@ -154,13 +168,17 @@ def _call_ids(message: Message) -> list[str]:
 
 def _result_ids(message: Message) -> list[str]:
     found = [
-        str(block.get("tool_use_id") or block.get("call_id") or block.get("tool_call_id") or "")
+        _answered(block, "tool_use_id", "call_id", "tool_call_id")
         for block in _blocks(message)
-        if block.get("type") in _RESULT_TYPES
+        if _is_result(block)
     ]
-    if message.get("type") in _RESULT_TYPES or role_of(message) in {"tool", "function"}:
-        found.append(str(message.get("tool_call_id") or message.get("call_id") or message.get("name") or ""))
+    if _is_result(message) or role_of(message) in {"tool", "function"}:
+        found.append(_answered(message, "tool_call_id", "call_id", "approval_request_id", "name", "id"))
     return found
+
+
+def _answered(item: Mapping[str, Any], *names: str) -> str:
+    return str(next((item[name] for name in names if item.get(name)), ""))
 
 
 def _blocks(message: Message) -> list[Mapping[str, Any]]:
@@ -177,7 +195,7 @@ def _parts(value: Any) -> Iterator[str]:  # a message, a block or what stands in
     elif isinstance(value, Mapping):
         for name in _TEXTS:
             yield from _parts(value.get(name))
-        if "role" in value or value.get("type") in _CALL_TYPES:
+        if "role" in value or _is_call(value):
             for call in _calls(value):
                 function = call.get("function")
                 source = function if isinstance(function, Mapping) else call

@@ -279,3 +279,87 @@ def test_what_is_no_conversation_is_refused(messages):
 
 def test_an_empty_conversation_stays_empty():
     assert compress_history([], max_tokens=10).messages == []
+
+
+def said(number):
+    return {"role": "user", "content": f"We decided that server {number} has port {8000 + number}. " * 4}
+
+
+def test_a_conversation_compressed_again_and_again_keeps_its_goal_and_one_note_that_counts_all():
+    goal = {"role": "user", "content": "Help me to move the shop's database."}
+    messages = [{"role": "system", "content": "Be brief."}, goal]
+    given = len(messages)
+    for number in range(40):
+        messages = [*messages, said(number), {"role": "assistant", "content": f"Noted, {number}. " * 5}]
+        given += 2
+        messages = compress_history(messages, max_tokens=900, count=words).messages
+    notes = [message for message in messages if "left out" in message["content"]]
+    assert goal in messages
+    assert len(notes) == 1
+    assert int(notes[0]["content"][1:].split()[0]) == given - (len(messages) - 1)
+
+
+def test_what_a_note_quotes_and_sums_up_lives_on_as_what_it_is():
+    note = (
+        "[4 earlier messages left out: 1 assistant, 2 tool, 1 user; tools called: look (2)]\n"
+        "Summary: Ada moves house.\nSaid in them:\n- assistant: The key is 4711, always."
+    )
+    chatter = {"role": "user", "content": "Nothing happened here at all. " * 8}
+    messages = [{"role": "user", "content": note}, *[dict(chatter) for _ in range(9)]]
+    kept = compress_history(messages, "Which port?", max_tokens=300, keep_last=1, note_share=0.5, count=words)
+    heading, *lines = kept.report.note.split("\n")
+    left_out = len(messages) - len(kept.messages)
+    told = f"left out: 1 assistant, 2 tool, {1 + left_out} user; tools called: look (2)]"
+    assert heading == f"[{4 + left_out} earlier messages {told}"
+    assert lines[0] == "Summary: Ada moves house."
+    assert "- assistant: The key is 4711, always." in lines
+
+
+def test_a_user_who_quotes_a_note_among_other_words_is_not_taken_for_one():
+    quoted = {"role": "user", "content": "[2 earlier messages left out: 2 user]\nWhat does this mean?"}
+    messages = [quoted, *map(said, range(9))]
+    kept = compress_history(messages, max_tokens=300, keep_last=1, count=words)
+    assert quoted in kept.messages
+
+
+@pytest.mark.parametrize("notes", [True, False])
+def test_what_a_user_opened_is_not_sent_with_an_assistant_first(notes):
+    turns = [
+        message
+        for number in range(12)
+        for message in (said(number), {"role": "assistant", "content": f"Port {8000 + number} it is."})
+    ]
+    for budget in range(60, 400, 7):
+        kept = compress_history(
+            [*turns, {"role": "user", "content": "Which port has 7?"}],
+            max_tokens=budget, pin_goal=False, notes=notes, keep_last=2, count=words,
+        )  # fmt: skip
+        assert kept.messages[0]["role"] == "user", budget
+
+
+def test_where_no_words_of_the_user_fit_a_remark_says_that_the_assistant_opens():
+    call = {"role": "assistant", "tool_calls": [{"id": "a", "function": {"name": "f", "arguments": "{}"}}]}
+    messages = [said(1), said(2), call, {"role": "tool", "tool_call_id": "a", "content": "8001"}]
+    kept = compress_history(messages, max_tokens=words(messages[2:]) + 1, count=words)
+    assert kept.messages == messages[2:]
+    assert "the assistant opens" in kept.report.remarks[-1]
+
+
+def test_items_of_the_responses_interface_stay_with_what_they_need():
+    messages = [{"role": "user", "content": "Look at the servers."}]
+    for number in range(9):
+        messages += [
+            {"type": "reasoning", "id": f"r{number}", "summary": []},
+            {"type": "custom_tool_call", "call_id": f"c{number}", "name": "shell", "input": f"ls {number}"},
+            {"type": "function_call", "call_id": f"d{number}", "name": "look", "arguments": "{}"},
+            {"type": "custom_tool_call_output", "call_id": f"c{number}", "output": f"file {number} " * 4},
+            {"type": "function_call_output", "call_id": f"d{number}", "output": "nothing"},
+            {"type": "reasoning", "id": f"s{number}", "summary": []},
+            {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "Done."}]},
+            {"role": "user", "content": f"And server {number + 1}?"},
+        ]
+    for budget in range(150, 1500, 90):
+        kept = {k.place for k in compress_history(messages, max_tokens=budget, count=words).report.kept}
+        for first in range(1, len(messages), 8):
+            assert {first + step in kept for step in range(5)} in ({True}, {False})
+            assert (first + 5 in kept) == (first + 6 in kept)
