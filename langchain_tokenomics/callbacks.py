@@ -224,7 +224,7 @@ class CostCallbackHandler(ModelCallHandler):
         self.report = CostReport(prices=prices) if ledger is None and report is None else report
         failed = self.report.count_failure if self.report is not None else None
         self._writer = LedgerWriter(ledger, on_failure=failed) if ledger is not None else None
-        tracker = CallTracker(self._keep, prices=prices, on_failure=failed)
+        tracker = CallTracker(self._keep, prices=prices, on_failure=failed, bills=True)
         self._watch(tracker, prices, keep_content=keep_content)
 
     def _watch(self, tracker: CallTracker, prices: Pricer, *, keep_content: bool) -> None:

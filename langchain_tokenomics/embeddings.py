@@ -105,7 +105,9 @@ class MeteredEmbeddings(Embeddings):
             sinks = [sink for sink in (scope and scope.accept, self._writer and self._writer.write) if sink]
             prices = self._prices or (scope.prices if scope is not None else default_price_book())
             failed = partial(self._count_failure, scope)
-            tracker = CallTracker(lambda record: _send(record, sinks), prices=prices, on_failure=failed)
+            tracker = CallTracker(
+                lambda record: _send(record, sinks), prices=prices, on_failure=failed, bills=True
+            )
             tracker.start(
                 CallStart(
                     key=key,

@@ -96,7 +96,7 @@ class CostTracking:
         if isinstance(prices, PriceBook):
             prices.load()
         self._writer = LedgerWriter(ledger)
-        self._tracker = CallTracker(self._writer.write, prices=prices)
+        self._tracker = CallTracker(self._writer.write, prices=prices, bills=True)
         self._sink = Sink(
             self._tracker,
             stream_usage=stream_usage,

@@ -136,7 +136,7 @@ class Budgets:
         """
         lease_us = None if lease_s is None else lease_in_us(lease_s)
         steps = self._flow.reserve(attribution, usd, tokens, calls=calls, lease_us=lease_us, sent=sent)
-        return drive(self.store, steps)
+        return drive(self.store, self._flow.watch.refusing(steps))
 
     async def areserve(
         self,
@@ -151,7 +151,7 @@ class Budgets:
         """Do what `reserve` does."""
         lease_us = None if lease_s is None else lease_in_us(lease_s)
         steps = self._flow.reserve(attribution, usd, tokens, calls=calls, lease_us=lease_us, sent=sent)
-        return await drive_async(self.store, steps)
+        return await drive_async(self.store, self._flow.watch.refusing(steps))
 
     def reserve_call(
         self,
@@ -180,7 +180,8 @@ class Budgets:
         """
         lease_us = None if lease_s is None else lease_in_us(lease_s)
         known = self.prices if prices is None else prices
-        return drive(self.store, reserve_call(self._flow, known, call, attribution, lease_us, sent))
+        steps = reserve_call(self._flow, known, call, attribution, lease_us, sent)
+        return drive(self.store, self._flow.watch.refusing(steps))
 
     async def areserve_call(
         self,
@@ -195,7 +196,7 @@ class Budgets:
         lease_us = None if lease_s is None else lease_in_us(lease_s)
         known = self.prices if prices is None else prices
         steps = reserve_call(self._flow, known, call, attribution, lease_us, sent)
-        return await drive_async(self.store, steps)
+        return await drive_async(self.store, self._flow.watch.refusing(steps))
 
     def mark_sent(self, reservation: Reservation) -> None:
         """Note that the call goes out now, so that its hold outlives a crash.
@@ -207,11 +208,11 @@ class Budgets:
             StoreError: The store cannot be used and the budgets are closed on failure.
             ConfigurationError: The reservation was settled or released before.
         """
-        drive(self.store, self._flow.mark_sent(reservation))
+        drive(self.store, self._flow.watch.refusing(self._flow.mark_sent(reservation)))
 
     async def amark_sent(self, reservation: Reservation) -> None:
         """Do what `mark_sent` does."""
-        await drive_async(self.store, self._flow.mark_sent(reservation))
+        await drive_async(self.store, self._flow.watch.refusing(self._flow.mark_sent(reservation)))
 
     def settle(
         self,

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import logging
 import threading
-from dataclasses import dataclass, fields, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from typing import TypeVar
 
 from tokenomics_core.budgets._money import from_nano
+from tokenomics_core.budgets._steps import Steps
+from tokenomics_core.errors import BudgetExceededError
 
 __all__ = ["BudgetCounters", "Watch"]
 
 _log = logging.getLogger("tokenomics")
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +32,7 @@ class BudgetCounters:
         late_settlements: Settlements of what had been freed before.
         alert_failures: Alert handlers that failed.
         action_failures: Actions at a limit that raised; the call was not sent, its caller got the error.
+        refusals: Calls that a limit refused, by its scope, window and unit.
     """
 
     store_failures: int = 0
@@ -37,6 +43,7 @@ class BudgetCounters:
     late_settlements: int = 0
     alert_failures: int = 0
     action_failures: int = 0
+    refusals: Mapping[tuple[str, str, str], int] = field(default_factory=dict, hash=False)
 
 
 class Watch:
@@ -56,8 +63,20 @@ class Watch:
     def count(self, **more: int | Decimal) -> None:
         """Add to counters by name."""
         with self._lock:
-            now = {item.name: getattr(self._counters, item.name) for item in fields(self._counters)}
+            now = {name: getattr(self._counters, name) for name in more}
             self._counters = replace(self._counters, **{name: now[name] + by for name, by in more.items()})
+
+    def refusing(self, steps: Steps[_T]) -> Steps[_T]:
+        """Take steps that may refuse a call, and count it if they do."""
+        try:
+            return (yield from steps)
+        except BudgetExceededError as error:
+            limit = (error.scope, error.window, error.unit)
+            with self._lock:
+                known = self._counters.refusals
+                refusals = {**known, limit: known.get(limit, 0) + 1}
+                self._counters = replace(self._counters, refusals=refusals)
+            raise
 
     def failed(self, error: Exception, *, is_open: bool) -> None:
         """Note that the store could not take a step."""

@@ -2,6 +2,7 @@
 
 from tokenomics_core.observability._billing import was_sent
 from tokenomics_core.observability._cut_texts import CutTexts, repriced_difference, with_more_input
+from tokenomics_core.observability._metrics import Metrics, install_metrics
 from tokenomics_core.observability._report import CostReport, Estimate
 from tokenomics_core.observability._scope import (
     CostScope,
@@ -28,9 +29,11 @@ __all__ = [
     "CutTexts",
     "Estimate",
     "LedgerWriter",
+    "Metrics",
     "announce_meter",
     "current_scope",
     "in_event_loop",
+    "install_metrics",
     "is_metered",
     "repriced_difference",
     "track_cost",

@@ -106,7 +106,9 @@ class CostScope:
         self.prices = prices
         self.writer = LedgerWriter(ledger, on_failure=report.count_failure) if ledger is not None else None
         self.parent = _active.get()
-        self.tracker = CallTracker(self.accept, prices=prices, on_failure=report.count_failure)
+        self.tracker = CallTracker(
+            self.accept, prices=prices, on_failure=report.count_failure, bills=True
+        )
         self._listeners: dict[str, Any] = {}
 
     def accept(self, record: SpendRecord) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 
 from tokenomics_core.errors import TokenomicsError
 from tokenomics_core.observability._billing import outcome_of, was_sent
+from tokenomics_core.observability._metrics_feed import feed
 from tokenomics_core.protocols import Pricer
 from tokenomics_core.types import Attribution, Cost, Outcome, Source, SpendRecord, Usage
 
@@ -112,6 +113,15 @@ class CallTracker:
 
     Safe for any number of threads and tasks. Nothing here raises into the call that is watched: a failure is
     logged and counted in `failures`.
+
+    Args:
+        sink: Where records go.
+        prices: What calls cost.
+        clock: Tells the time of a record.
+        timer: Measures how long a call takes, in seconds.
+        on_failure: Called at each failure.
+        bills: Whether the records are lines of a bill, which installed metrics then measure, once per call;
+            not so where a tracker only listens, to settle a budget or to teach a router.
     """
 
     def __init__(
@@ -122,9 +132,11 @@ class CallTracker:
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         timer: Callable[[], float] = time.perf_counter,
         on_failure: Callable[[], None] | None = None,
+        bills: bool = False,
     ) -> None:
         self._sink = sink
         self._on_failure = on_failure
+        self._bills = bills
         self.prices = prices
         self._clock = clock
         self._timer = timer
@@ -232,7 +244,10 @@ class CallTracker:
 
     def _record(self, call: CallStart, end: CallEnd) -> None:
         try:
-            self._sink(self._settle(call, end))
+            record = self._settle(call, end)
+            self._sink(record)
+            if self._bills and feed.listeners:
+                feed.tell(record, call.model)
         except Exception:  # noqa: BLE001 - an observer may not break the call it watches
             self.count_failure()
 
