@@ -100,16 +100,19 @@ def _avoided(prompt: Any) -> tuple[int, int]:
         return (cut_documents.tokens_in(prompt) if cut_documents else 0), 0
     messages = [one for one in prompt if isinstance(one, BaseMessage)] if isinstance(prompt, list) else []
     edge = next((at for at in range(len(messages), 0, -1) if isinstance(messages[at - 1], AIMessage)), 0)
-    return _taken(messages[edge:]), _taken(messages[:edge])
+    fresh, old = _marked(messages[edge:]), _marked(messages[:edge])
+    if not cut_documents:
+        return fresh, old
+    texts = [message.text for message in messages]
+    cut_fresh, _ = cut_documents.new_and_old_in("\n".join(texts[edge:]))
+    # What was chosen of a whole conversation stands on both sides of the edge.
+    return fresh + cut_fresh, old + max(cut_documents.tokens_in("\n".join(texts)) - cut_fresh, 0)
 
 
-def _taken(messages: Sequence[BaseMessage]) -> int:
-    marked = sum(
+def _marked(messages: Sequence[BaseMessage]) -> int:
+    return sum(
         _tokens(message.response_metadata[MARK]) for message in messages if MARK in message.response_metadata
     )
-    if not cut_documents:
-        return marked
-    return marked + cut_documents.tokens_in("\n".join(message.text for message in messages))
 
 
 def _tokens(mark: Any) -> int:

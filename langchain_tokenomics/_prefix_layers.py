@@ -14,7 +14,19 @@ from langchain_core.utils.function_calling import convert_to_openai_tool
 
 from tokenomics_core.prompts import stable_tools
 
-__all__ = ["FOREIGN", "Family", "Layer", "Parts", "cleaned", "read_layers", "sorted_tools", "with_marks"]
+__all__ = [
+    "Family",
+    "Layer",
+    "Parts",
+    "Place",
+    "cleaned",
+    "end_of",
+    "own_marks",
+    "read_layers",
+    "sorted_tools",
+    "with_marks",
+    "without_oldest_marks",
+]
 
 Family = Literal["anthropic", "openai", "none"]
 LayerName = Literal["tools", "system", "documents", "earlier", "history"]
@@ -29,11 +41,10 @@ _SETTINGS: Final[Mapping[Family, tuple[str, ...]]] = {
     "anthropic": ("cache_control",),
     "openai": ("prompt_cache_options", "prompt_cache_key", "prompt_cache_retention"),
 }
-FOREIGN: Final = tuple(_BLOCK_KEYS.values())
-"""What marks a block, by whichever provider."""
-
+_MARKS: Final = tuple(_BLOCK_KEYS.values())
+_TOOLS: Final = -2
 _SYSTEM: Final = -1
-"""The place of the system message, before the first of the others."""
+"""The places of tools and of the system message, before the first of the other messages."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +116,7 @@ def read_layers(parts: Parts, count: Callable[[str], int]) -> list[Layer]:
     held: list[tuple[int, BaseMessage]] = [] if parts.system is None else [(_SYSTEM, parts.system)]
     for at, message in [*held, *enumerate(parts.messages)]:
         reader.read(message.type)
-        for number, block in enumerate(blocks_of(message)):
+        for number, block in enumerate(_blocks_of(message)):
             said = _block_text(block)
             reader.read(said, is_block=True, is_counted=_is_text(block))
             found.extend(reader.layer(name, (at, number)) for name in wanted.get((at, number), ()))
@@ -136,8 +147,48 @@ def with_marks(
     return Parts(tuple(tools), system, tuple(messages))
 
 
-def blocks_of(message: BaseMessage) -> list[Any]:
-    """Return a message's content as blocks; a text is one."""
+def own_marks(parts: Parts, settings: Mapping[str, Any]) -> dict[Place, str | None]:
+    """Find the marks that a caller has placed, and the lifetimes that they ask for."""
+    found: dict[Place, str | None] = {}
+    for at, tool in enumerate(parts.tools):
+        extras = tool if isinstance(tool, Mapping) else getattr(tool, "extras", None)
+        _note_mark(found, (_TOOLS, at), extras)
+    held: list[tuple[int, BaseMessage]] = [] if parts.system is None else [(_SYSTEM, parts.system)]
+    for at, message in [*held, *enumerate(parts.messages)]:
+        for number, block in enumerate(_blocks_of(message)):
+            _note_mark(found, (at, number), block)
+    _note_mark(found, (len(parts.messages), 0), settings)
+    return found
+
+
+def without_oldest_marks(parts: Parts, own: Mapping[Place, str | None], most: int) -> Parts:
+    """Return a request whose messages have lost their first marks, as many as the provider would not take."""
+    surplus = [place for place in own if 0 <= place[0] < len(parts.messages)][: max(len(own) - most, 0)]
+    if not surplus:
+        return parts
+    messages = list(parts.messages)
+    for at, number in surplus:
+        blocks = _blocks_of(messages[at])
+        blocks[number] = _without(blocks[number], _MARKS)
+        messages[at] = messages[at].model_copy(update={"content": blocks})
+    return Parts(parts.tools, parts.system, tuple(messages))
+
+
+def end_of(layer: Layer, parts: Parts) -> Place:
+    """Return where a layer's mark stands among the others."""
+    return layer.place if layer.place is not None else (_TOOLS, len(parts.tools) - 1)
+
+
+def _note_mark(found: dict[Place, str | None], place: Place, holder: Any) -> None:
+    mark = (
+        next((holder[key] for key in _MARKS if key in holder), None) if isinstance(holder, Mapping) else None
+    )
+    if mark is not None:
+        found[place] = mark.get("ttl") if isinstance(mark, Mapping) else None
+
+
+def _blocks_of(message: BaseMessage) -> list[Any]:
+    # A text is one block.
     if isinstance(message.content, str):
         return [{"type": "text", "text": message.content}] if message.content else []
     return list(message.content)
@@ -201,7 +252,7 @@ def _last_place(messages: Sequence[BaseMessage], end: int | None) -> Place | Non
 def _markable(message: BaseMessage) -> list[int]:
     return [
         number
-        for number, block in enumerate(blocks_of(message))
+        for number, block in enumerate(_blocks_of(message))
         if (isinstance(block, str) and block)
         or (
             isinstance(block, Mapping)
@@ -212,7 +263,7 @@ def _markable(message: BaseMessage) -> list[int]:
 
 
 def _marked(message: Any, number: int, key: str, mark: Mapping[str, Any]) -> Any:
-    blocks = blocks_of(message)
+    blocks = _blocks_of(message)
     block = blocks[number]
     plain = {"type": "text", "text": block} if isinstance(block, str) else dict(block)
     blocks[number] = {**plain, key: dict(mark)}
@@ -251,7 +302,7 @@ def _tool_name(tool: Any) -> str:
 
 def _tool_text(tool: Any) -> str:
     schema = tool if isinstance(tool, Mapping) else convert_to_openai_tool(tool)
-    return json.dumps(_without(schema, FOREIGN), default=str)
+    return json.dumps(_without(schema, _MARKS), default=str)
 
 
 def _is_text(block: Any) -> bool:
@@ -262,7 +313,7 @@ def _is_text(block: Any) -> bool:
 def _block_text(block: Any) -> str:
     if isinstance(block, str):
         return block
-    plain = _without(block, FOREIGN)
+    plain = _without(block, _MARKS)
     if set(plain) <= {"type", "text", "id", "index"} and isinstance(plain.get("text"), str):
         return str(plain["text"])
     return json.dumps(plain, sort_keys=True, default=str)

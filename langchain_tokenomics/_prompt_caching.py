@@ -36,15 +36,17 @@ from langchain_tokenomics._context_ledger import PREFIX_KEY
 from langchain_tokenomics._messages import model_of, provider_of
 from langchain_tokenomics._prefix_growth import GrowingPrefixPlanner
 from langchain_tokenomics._prefix_layers import (
-    FOREIGN,
     Family,
     Layer,
     Parts,
-    blocks_of,
+    Place,
     cleaned,
+    end_of,
+    own_marks,
     read_layers,
     sorted_tools,
     with_marks,
+    without_oldest_marks,
 )
 from langchain_tokenomics._prefix_watch import PrefixWatch, PromptCacheReport, Sent
 from langchain_tokenomics._route_marks import takes_marks
@@ -74,10 +76,11 @@ class PromptCachingMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
     One middleware for every provider, told by the model of each call: `cache_control` for Anthropic's models,
     breakpoints for OpenAI's that take them, nothing for those that cache unasked. Marks stand at the end of
     each lasting layer (tools, system, documents, what the call before sent, all), at most as many as the
-    provider takes, and only where the layer is long enough to be cached at all. Whether, and for how long, is
-    chosen from the gaps between calls seen so far, of this prefix and of all. Tools are sent sorted, with
-    their keys in order, so that equal tools are equal bytes. What only another provider understands is left
-    out, so that a switch of models fails nowhere. The thread's messages are not changed.
+    provider takes, a caller's own included, of which the oldest go where they are more, and only where the
+    layer is long enough to be cached at all. Whether, and for how long, is chosen from the gaps between calls
+    seen so far, of this prefix and of all. Tools are sent sorted, with their keys in order, so that equal
+    tools are equal bytes. What only another provider understands is left out, so that a switch of models
+    fails nowhere. The thread's messages are not changed.
 
     Put it last, after whatever chooses the model or edits messages. `report()` tells the hit rate, what was
     saved, and what was lost to misses and why; an open `track_cost` block credits each call with what its
@@ -143,7 +146,7 @@ class PromptCachingMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
             choices = self._choices(target, layers, _conversation(request), now_s)
             parts, settings, marked = _applied(parts, settings, choices, layers, target)
             choice = choices.get("history", NO_CACHING)
-            ttls_s = {name: float(target.rule.ttls_s[choices[name]]) for name in marked}
+            ttls_s = {name: float(target.rule.ttls_s[ttl]) for name, ttl in marked.items()}
             sent = self._watch.send(
                 target.model, target.provider, _conversation(request), layers, ttls_s, now_s, choice,
                 exact=target.family == "openai",
@@ -240,37 +243,51 @@ def _target_of(model: Any, rules: Mapping[str, CacheRule]) -> _Target:
 
 def _applied(
     parts: Parts, settings: dict[str, Any], choices: Mapping[str, str], layers: list[Layer], target: _Target
-) -> tuple[Parts, dict[str, Any], list[str]]:
+) -> tuple[Parts, dict[str, Any], dict[str, str]]:
     """Place the marks that were chosen, as far as there is room; where nobody can, all layers count."""
     rule = cast("CacheRule", target.rule)
     if target.family == "none":
         long = [layer.name for layer in layers if layer.tokens >= rule.minimum_tokens]
-        return parts, settings, [name for name in long if name in choices] if rule.automatic else []
-    room = rule.breakpoints - _own_marks(parts, settings)
+        names = [name for name in long if name in choices] if rule.automatic else []
+        return parts, settings, {name: choices[name] for name in names}
+    own = own_marks(parts, settings)
+    if target.family == "anthropic" and len(own) > rule.breakpoints:  # more are refused
+        parts = without_oldest_marks(parts, own, rule.breakpoints)
+        own = own_marks(parts, settings)
+    room = rule.breakpoints - len(own)
     names = [layer.name for layer in layers if layer.name in choices]
     if target.family == "openai":
         names = [name for name in names if name != "tools"]  # its marks stand in messages only
     elif len(names) > room and _is_near(layers):
         names = [name for name in names if name != "earlier"]
     names = names[-room:] if room > 0 else []
-    marks: dict[Any, Mapping[str, Any]] = {name: _mark(target.family, choices[name]) for name in names}
+    ttls: dict[str, str] = {
+        layer.name: _between(own, end_of(layer, parts), choices[layer.name], rule)
+        for layer in layers
+        if layer.name in names
+    }
+    marks: dict[Any, Mapping[str, Any]] = {name: _mark(target.family, ttl) for name, ttl in ttls.items()}
     if target.family == "openai" and "prompt_cache_options" not in settings:
-        ttl = next((choices[name] for name in reversed(names)), next(iter(rule.ttls_s)))
+        ttl = next((ttls[name] for name in reversed(names)), next(iter(rule.ttls_s)))
         settings = {**settings, "prompt_cache_options": {"mode": "explicit", "ttl": ttl}}
-    return with_marks(parts, marks, layers, target.family), settings, list(names)
+    return with_marks(parts, marks, layers, target.family), settings, ttls
+
+
+def _between(own: Mapping[Place, str | None], end: Place, choice: str, rule: CacheRule) -> str:
+    """Fit a lifetime to the marks that a caller has placed: behind a shorter one, a longer is refused.
+
+    Source:
+        https://docs.anthropic.com/en/docs/build-with-claude/prompt-caching, "Mixing different TTLs"
+    """
+    brief = min(rule.ttls_s.values())
+    before = [rule.ttls_s.get(ttl or "", brief) for place, ttl in own.items() if place < end]
+    after = [rule.ttls_s.get(ttl or "", brief) for place, ttl in own.items() if place > end]
+    wanted = min(max(rule.ttls_s[choice], *after, 0), *before, max(rule.ttls_s.values()))
+    return next(name for name, ttl_s in rule.ttls_s.items() if ttl_s == wanted)
 
 
 def _mark(family: Family, ttl: str) -> dict[str, Any]:
     return {"type": "ephemeral", "ttl": ttl} if family == "anthropic" else {"mode": "explicit"}
-
-
-def _own_marks(parts: Parts, settings: Mapping[str, Any]) -> int:
-    """Count the marks that a caller has placed."""
-    held = [parts.system] if parts.system is not None else []
-    blocks = [block for message in [*held, *parts.messages] for block in blocks_of(message)]
-    marked = sum(isinstance(block, Mapping) and any(key in block for key in FOREIGN) for block in blocks)
-    tools = (tool if isinstance(tool, Mapping) else getattr(tool, "extras", None) for tool in parts.tools)
-    return marked + sum("cache_control" in (tool or {}) for tool in tools) + ("cache_control" in settings)
 
 
 def _is_near(layers: list[Layer]) -> bool:

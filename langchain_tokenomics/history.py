@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import logging
@@ -15,6 +16,8 @@ from langchain_core.embeddings import Embeddings
 from langchain_core.messages import (
     AIMessage,
     BaseMessage,
+    ChatMessage,
+    FunctionMessage,
     HumanMessage,
     SystemMessage,
     ToolMessage,
@@ -45,7 +48,13 @@ _NOTE_TYPES: dict[str, type[BaseMessage]] = {
     "system": SystemMessage,
     "developer": SystemMessage,
 }
-_ROLES = {"human": "user", "ai": "assistant", "system": "system", "tool": "tool", "function": "function"}
+_ROLES: tuple[tuple[type[BaseMessage], str], ...] = (
+    (AIMessage, "assistant"),
+    (SystemMessage, "system"),
+    (ToolMessage, "tool"),
+    (FunctionMessage, "function"),
+)
+_TOLD_ROLES = ("assistant", "system", "developer", "tool", "function")
 _CALL_BLOCKS = ("tool_use", "function_call", "tool_call")
 
 
@@ -163,12 +172,13 @@ class HistoryCompressor(Runnable[Any, Any]):
                 except ConfigurationError as error:
                     refused = error
                 else:
-                    return self._finish(job, done)
+                    if done.report.has_question or target == job.targets[-1]:
+                        return self._finish(job, done)
         return self._overflow(job, refused)
 
     async def acompress(self, messages: Sequence[BaseMessage]) -> list[BaseMessage]:
         """Return the messages to send without blocking the event loop."""
-        job = self._begin(messages)
+        job = await asyncio.to_thread(self._begin, messages)
         if job.held is not None:
             return job.held
         with attribution(tags=COST_TAG):
@@ -178,7 +188,8 @@ class HistoryCompressor(Runnable[Any, Any]):
                 except ConfigurationError as error:
                     refused = error
                 else:
-                    return self._finish(job, done)
+                    if done.report.has_question or target == job.targets[-1]:
+                        return self._finish(job, done)
         return self._overflow(job, refused)
 
     def stats(self) -> CompressionStats:
@@ -201,6 +212,8 @@ class HistoryCompressor(Runnable[Any, Any]):
 
     def _finish(self, job: _Job, done: CompressedHistory) -> list[BaseMessage]:
         self._add(done.tokens_before, done.tokens_after)
+        if not done.report.has_question:
+            _log.warning("a conversation is sent without the user's last message, which did not fit")
         known = {id(mapping): message for mapping, message in zip(job.mappings, job.messages, strict=True)}
         told = mark_of(done.tokens_before, done.tokens_after)
         kept = [known.get(id(mapping)) or _note(mapping, told) for mapping in done.messages]
@@ -212,6 +225,7 @@ class HistoryCompressor(Runnable[Any, Any]):
                 gone,
                 done.tokens_before - done.tokens_after,
                 source=[message.text for message in job.messages],
+                is_old=True,
             )
         self._keep(job.names[-1], kept)
         return kept
@@ -303,7 +317,7 @@ def as_mapping(message: BaseMessage) -> dict[str, Any]:
             for block in content
             if not (isinstance(block, Mapping) and block.get("type") in _CALL_BLOCKS)
         ]
-    found: dict[str, Any] = {"role": _ROLES.get(message.type, "user"), "content": content}
+    found: dict[str, Any] = {"role": _role_of(message), "content": content}
     if message.name:
         found["name"] = message.name
     if calls:
@@ -318,6 +332,13 @@ def as_mapping(message: BaseMessage) -> dict[str, Any]:
     if isinstance(message, ToolMessage):
         found["tool_call_id"] = message.tool_call_id
     return found
+
+
+def _role_of(message: BaseMessage) -> str:
+    """Name who speaks; a chunk of a stream is of its message's class, whatever its `type` says."""
+    if isinstance(message, ChatMessage):
+        return message.role if message.role in _TOLD_ROLES else "user"
+    return next((role for kind, role in _ROLES if isinstance(message, kind)), "user")
 
 
 def _note(mapping: Mapping[str, Any], told: Mapping[str, Any]) -> BaseMessage:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -187,7 +188,8 @@ class CompressedMemory(BaseChatStoreMemory):
                 except ConfigurationError as error:
                     refused = error
                 else:
-                    return self._finish(job, done)
+                    if done.report.has_question or target == job.targets[-1]:
+                        return self._finish(job, done)
         return self._overflow(job, refused)
 
     async def aget(
@@ -197,7 +199,8 @@ class CompressedMemory(BaseChatStoreMemory):
         **kwargs: Any,
     ) -> list[ChatMessage]:
         """Return what to send without blocking the event loop."""
-        job = self._begin(await super().aget(**kwargs), input, initial_token_count)
+        found = await super().aget(**kwargs)
+        job = await asyncio.to_thread(self._begin, found, input, initial_token_count)
         if job.ready is not None:
             return job.ready
         refused: ConfigurationError | None = None
@@ -210,7 +213,8 @@ class CompressedMemory(BaseChatStoreMemory):
                 except ConfigurationError as error:
                     refused = error
                 else:
-                    return self._finish(job, done)
+                    if done.report.has_question or target == job.targets[-1]:
+                        return self._finish(job, done)
         return self._overflow(job, refused)
 
     def stats(self) -> CompressionStats:
@@ -286,6 +290,8 @@ class CompressedMemory(BaseChatStoreMemory):
 
     def _finish(self, job: _Job, done: CompressedHistory) -> list[ChatMessage]:
         self._tally.add(done.tokens_before, done.tokens_after)
+        if not done.report.has_question:
+            _log.warning("a conversation is sent without the user's last message, which did not fit")
         known = {id(mapping): message for mapping, message in zip(job.mappings, job.messages, strict=True)}
         kept = [known.get(id(mapping)) or _note(mapping) for mapping in done.messages]
         stayed = set(map(id, kept))

@@ -51,6 +51,7 @@ class HistoryJob:
     about: Sequence[str] = ()
     recall: Recall | None = None
     texts: list[str] = field(default_factory=list)
+    has_question: bool = True
     earlier_notes: dict[int, EarlierNote] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -114,8 +115,9 @@ class HistoryJob:
                 f"max_tokens={self.budget} is less than instructions and last turn alone need "
                 f"({needed} tokens); nothing was compressed"
             )
-        if users:
-            self._try(users[-1], "question")
+        if users and not self._try(users[-1], "question"):
+            self.has_question = False
+            self.remarks.append("the user's last message did not fit")
         self._keep_last(last, keep_last)
         goal = users[0] if users else last
         if pin_goal and self.costs[goal] <= _GOAL_SHARE * self._left():
@@ -222,6 +224,7 @@ class HistoryJob:
             None if note is None else str(note["content"]),
             self.summary,
             tuple(self.remarks),
+            self.has_question,
         )
         return CompressedHistory(sent, self.before, after, report)
 

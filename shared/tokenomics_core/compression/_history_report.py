@@ -55,6 +55,7 @@ class HistoryReport:
         note: The message that says so; None where nothing was left out, none was wanted or none fitted.
         summary: What became of a summary; None where none was asked for.
         remarks: What was not done, and why.
+        has_question: Whether the last words of the user's are sent, where there are any.
     """
 
     tokens_before: int
@@ -65,6 +66,7 @@ class HistoryReport:
     note: str | None = None
     summary: SummaryReport | None = None
     remarks: tuple[str, ...] = ()
+    has_question: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,8 @@ class CachingEngine:
             ends.append((prefix, mark))
         self.marks.append([mark for _, mark in ends if mark])
         assert len(self.marks[-1]) <= 4
+        lives = [TTLS_S[mark] for mark in self.marks[-1]] if anthropic else []
+        assert lives == sorted(lives, reverse=True)  # Anthropic refuses a longer lifetime behind a shorter
         read = written = 0
         for at, (prefix, mark) in enumerate(ends):
             if mark is None:

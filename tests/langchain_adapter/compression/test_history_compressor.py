@@ -1,5 +1,6 @@
 """A conversation is sent in part: whole turns, the messages themselves, tool calls with their results."""
 
+import json
 import logging
 
 import pytest
@@ -7,12 +8,24 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from langchain.agents import create_agent
 from langchain.agents.middleware import ContextEditingMiddleware
-from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
+from langchain_core.messages import (
+    AIMessage,
+    AIMessageChunk,
+    ChatMessage,
+    FunctionMessage,
+    HumanMessage,
+    HumanMessageChunk,
+    SystemMessage,
+    SystemMessageChunk,
+    ToolMessage,
+    ToolMessageChunk,
+)
 from langchain_core.prompts import ChatPromptTemplate
 from langchain_core.tools import tool
 
 from examples.provider import ProviderAnswer, ProviderUsage, ToolCall
-from langchain_tokenomics import HistoryCompressor, track_cost
+from langchain_tokenomics import CompressionEdit, HistoryCompressor, track_cost
+from langchain_tokenomics.history import as_mapping
 from tests.prices_by_hand import usd
 from tokenomics_core.errors import ConfigurationError
 from tokenomics_core.tokens import count_tokens
@@ -159,3 +172,63 @@ def test_settings_that_cannot_be_are_refused(arguments, said):
 def test_what_is_no_conversation_is_refused():
     with pytest.raises(ConfigurationError, match="nothing was compressed"):
         HistoryCompressor(100).invoke("one text")
+
+
+@pytest.mark.parametrize(
+    ("message", "role"),
+    [
+        (AIMessageChunk("x"), "assistant"),
+        (HumanMessageChunk("x"), "user"),
+        (SystemMessageChunk("x"), "system"),
+        (ToolMessageChunk("x", tool_call_id="a"), "tool"),
+        (FunctionMessage("x", name="f"), "function"),
+        (ChatMessage("x", role="assistant"), "assistant"),
+        (ChatMessage("x", role="critic"), "user"),
+    ],
+)
+def test_what_was_streamed_is_read_as_what_it_is(message, role):
+    assert as_mapping(message)["role"] == role
+
+
+def test_instructions_stay_where_messages_are_chunks_of_streams():
+    messages = [SystemMessageChunk(content="You help.", id="system"), *conversation(40)[1:]]
+    assert HistoryCompressor(600).compress(messages)[0] is messages[0]
+
+
+def test_a_question_that_fits_only_the_whole_room_is_sent(caplog):
+    question = HumanMessage("What was decided on topic 7? " + "Mind the details. " * 80, id="question")
+    call = {"name": "look", "args": {"topic": 7}, "id": "more"}
+    loop = [
+        AIMessage("", tool_calls=[call], id="step"),
+        ToolMessage("A note. " * 60, tool_call_id="more", id="new"),
+    ]
+    messages = [*conversation(20)[:-1], question, *loop]
+    most = int(count_tokens([as_mapping(one) for one in (messages[0], question, *loop)]))
+    with caplog.at_level(logging.WARNING, logger="tokenomics"):
+        assert question in HistoryCompressor(most).compress(messages)
+    assert not caplog.records
+    with caplog.at_level(logging.WARNING, logger="tokenomics"):
+        assert question not in HistoryCompressor(most - 1).compress(messages)
+    assert "without the user's last message" in caplog.text
+
+
+def test_what_was_taken_out_is_credited_where_no_message_says_so_and_a_tool_result_was_shortened(world):
+    note = json.dumps([{"id": at, "name": f"thing {at}", "is_open": True} for at in range(30)])
+    call = {"name": "look", "args": {"topic": 7}, "id": "more"}
+    messages = [
+        *conversation(40),
+        AIMessage("", tool_calls=[call], id="step"),
+        ToolMessage(note, tool_call_id="more", id="new"),
+    ]
+    CompressionEdit(min_tokens=10).apply(messages)
+    assert messages[-1].text != note
+    shortened = mark_tokens(messages[-1])
+    world.says(input_tokens=900, output_tokens=5)
+    with track_cost() as report:
+        world.openai().invoke(HistoryCompressor(900, notes=False).compress(messages))
+    assert int(report.calls[0].attribution.tags["compress_tokens_avoided"]) > shortened
+
+
+def mark_tokens(message):
+    told = message.response_metadata["tokenomics_compression"]
+    return told["tokens_before"] - told["tokens_after"]

@@ -297,3 +297,52 @@ async def test_a_model_of_which_nothing_is_known_is_asked_as_it_is(world, clock,
     await ask(agent_of(fake, caching, tools=(zeta, alpha)), ("human", "Question?"))
     tools = world.provider.requests[-1].body["tools"]
     assert [one["function"]["name"] for one in tools] == ["zeta", "alpha"]
+
+
+def test_a_lifetime_is_never_longer_than_that_of_a_mark_which_the_caller_has_placed_before(
+    provider, engine, clock
+):
+    agent = create_agent(
+        claude(provider),
+        [zeta.model_copy(update={"extras": {"cache_control": {"type": "ephemeral"}}})],
+        system_prompt=RULES,
+        middleware=[PromptCachingMiddleware(clock=clock)],
+        checkpointer=InMemorySaver(),
+    )
+    for number in range(8):
+        clock.now_s += 900
+        agent.invoke({"messages": [f"Question {number}?"]}, thread("ada"))
+    assert {mark for marks in engine.marks for mark in marks} == {"5m"}
+
+
+def test_a_lifetime_is_never_shorter_than_that_of_a_mark_which_the_caller_has_placed_behind(
+    provider, engine, clock
+):
+    lasting = {"type": "ephemeral", "ttl": "1h"}
+    block = {"type": "text", "text": RULES, "cache_control": lasting}
+    agent = create_agent(
+        claude(provider), [zeta], system_prompt=RULES, middleware=[PromptCachingMiddleware(clock=clock)]
+    )
+    for number in range(4):
+        clock.now_s += 60
+        agent.invoke({"messages": [HumanMessage([block, {"type": "text", "text": f"Question {number}?"}])]})
+    assert any(len(marks) > 1 for marks in engine.marks)
+
+
+def test_of_more_marks_than_the_provider_takes_the_oldest_of_messages_go(provider, engine, clock):
+    agent = create_agent(
+        claude(provider),
+        [zeta],
+        system_prompt=RULES,
+        middleware=[PromptCachingMiddleware(clock=clock)],
+        checkpointer=InMemorySaver(),
+    )
+    for number in range(7):
+        block = {
+            "type": "text",
+            "text": f"Question {number}? {RULES}",
+            "cache_control": {"type": "ephemeral"},
+        }
+        state = agent.invoke({"messages": [HumanMessage([block])]}, thread("ada"))
+    assert len(engine.marks[-1]) == 4
+    assert all("cache_control" in one.content[0] for one in state["messages"] if one.type == "human")

@@ -343,6 +343,8 @@ def test_where_no_words_of_the_user_fit_a_remark_says_that_the_assistant_opens()
     kept = compress_history(messages, max_tokens=words(messages[2:]) + 1, count=words)
     assert kept.messages == messages[2:]
     assert "the assistant opens" in kept.report.remarks[-1]
+    assert not kept.report.has_question
+    assert "the user's last message did not fit" in kept.report.remarks
 
 
 def test_items_of_the_responses_interface_stay_with_what_they_need():
