@@ -22,6 +22,7 @@ SCRIPTS = {
     "cached_query_engine.py": "3 answers dropped",
     "compressed_chain.py": "avoided by compression",
     "compressed_query_engine.py": "avoided by compression",
+    "prometheus_endpoint.py": "tokenomics_cost_usd_total",
     "routed_chain.py": "net saving",
     "routed_query_engine.py": "escalated 20%",
 }

@@ -142,7 +142,7 @@ class Application:
         self.budgets = Budgets(
             [
                 Limit("all", usd=50, window="day"),
-                Limit("feature", calls=100_000, tokens=10**9, window="day"),
+                Limit("feature", usd=20, calls=100_000, tokens=10**9, window="day"),
                 Limit("user", tokens=1, window="day"),
             ],
             prices=PriceBook(),
@@ -279,17 +279,18 @@ evaluation_interval: 1m
 tests:
   - interval: 1m
     input_series:
-      - series: 'tokenomics_budget_limit{tokenomics_budget_scope="all",tokenomics_budget_unit="usd",tokenomics_budget_window="day"}'
+      - series: 'tokenomics_budget_limit{DAY}'
         values: '10x60'
-      - series: 'tokenomics_budget_spent{tokenomics_budget_scope="all",tokenomics_budget_unit="usd",tokenomics_budget_window="day"}'
+      - series: 'tokenomics_budget_spent{DAY}'
         values: '4.9 5 7.9 8 9.9 10 11'
       - series: 'tokenomics_calls_unpriced_total{gen_ai_response_model="mystery"}'
         values: '0 0 1 1 1 1 1'
-      - series: 'tokenomics_budget_refusals_total{tokenomics_budget_scope="all",tokenomics_budget_unit="usd",tokenomics_budget_window="day"}'
+      - series: 'tokenomics_budget_refusals_total{DAY}'
         values: '0 0 0 0 0 0 3'
     alert_rule_test:
 CASES
 """
+DAY = 'tokenomics_budget_scope="all",tokenomics_budget_unit="usd",tokenomics_budget_window="day"'
 FIRING = {
     "BudgetHalfSpent": (1, 2),
     "BudgetNearlySpent": (3, 4),
@@ -318,15 +319,15 @@ def test_alerts_fire_at_half_four_fifths_and_all_of_a_budget(tmp_path):
             f"exp_annotations: {{summary: '{words[name]}'}}}}"
         )
         cases += [
-            f"      - {{eval_time: {minute}m, alertname: {name}, exp_alerts: [{alert if minute in minutes else ''}]}}"
+            f"      - {{eval_time: {minute}m, alertname: {name}, "
+            f"exp_alerts: [{alert if minute in minutes else ''}]}}"
             for minute in range(7)
         ]
     rules = tmp_path / "alerts.yml"
     rules.write_text((GRAFANA / "alerts.yml").read_text(encoding="utf-8"), encoding="utf-8")
     tests = tmp_path / "tests.yml"
-    tests.write_text(
-        RULE_TESTS.replace("RULES", "alerts.yml").replace("CASES", "\n".join(cases)), encoding="utf-8"
-    )
+    text = RULE_TESTS.replace("RULES", "alerts.yml").replace("{DAY}", f"{{{DAY}}}")
+    tests.write_text(text.replace("CASES", "\n".join(cases)), encoding="utf-8")
     done = subprocess.run(
         [promtool, "test", "rules", str(tests)], capture_output=True, text=True, check=False
     )
