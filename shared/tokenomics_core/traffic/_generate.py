@@ -155,7 +155,9 @@ class TrafficGenerator:
         return makers, weights, self._n * sum(weights) / self._days
 
     def _generate(self) -> Iterator[TrafficRecord]:
-        for at_s, session in self._nights():
+        if not self._n:
+            return
+        for at_s, session in (*self._nights(), *self._one_of_each()):
             self._begin(at_s, session)
         arrivals = self._arrivals()
         next_at = next(arrivals)
@@ -206,6 +208,14 @@ class TrafficGenerator:
             at_s += (_midnight(self._start) - self._start).total_seconds() % _DAY_S
             session = self._sessions.night(self._own(), per_night, batch=not share)
             yield at_s, _marked(session) if share else session
+
+    def _one_of_each(self) -> Iterator[tuple[float, Session]]:
+        """Place one of each planted waste, so that none is left out by chance where calls are few."""
+        shares = self._plan.shares()
+        for kind in _WASTES:
+            if shares[kind]:
+                at_s = self._random.uniform(0.05, 0.5) * self._days * _DAY_S
+                yield at_s, getattr(self._wastes, kind)(self._own())
 
     def _send(self, call: Call, at_s: float, number: int) -> TrafficRecord:
         if call.fails and self._random.random() < _FAILS:
