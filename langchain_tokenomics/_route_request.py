@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -14,17 +13,13 @@ from langchain_core.prompt_values import PromptValue
 from langchain_tokenomics._budget_shape import bound_of
 from langchain_tokenomics._messages import attribution_of
 from tokenomics_core.routing import RouteRequest
+from tokenomics_core.routing._harness import without_harness
 
 __all__ = ["KEYS", "Defaults", "messages_of", "read_request"]
 
 KEYS: Final = ("task", "max_cost_usd", "quality_floor", "language", "downgrade_to", "route_question")
 """What a config may say to the router, as metadata or under `configurable`."""
 
-_HARNESS = re.compile(
-    r"<(system[-_]reminder|environment_(?:details|context)|user_info|ide_\w+|command-\w+|local-command-\w+)\b[^>]*>"
-    r".*?</\1>",
-    re.DOTALL | re.IGNORECASE,
-)
 _NEEDS = {
     "image": "images",
     "image_url": "images",
@@ -119,7 +114,7 @@ def _ask(messages: Sequence[BaseMessage]) -> tuple[int | None, str]:
         message = messages[place]
         if not isinstance(message, HumanMessage) or message.additional_kwargs.get("lc_source"):
             continue
-        text = _HARNESS.sub(" ", _text(message)).strip()
+        text = without_harness(_text(message))
         if text:
             return place, text
     return None, ""

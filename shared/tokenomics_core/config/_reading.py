@@ -7,7 +7,6 @@ import math
 from collections.abc import Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from decimal import Decimal, InvalidOperation
-from functools import cache
 from types import NoneType, UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -37,7 +36,7 @@ def read_section(kind: type[_S], table: Any, where: str) -> _S:
     """
     if not isinstance(table, Mapping):
         raise ConfigurationError(f"{where} must be a table, not {table!r:.80}; nothing was set up")
-    hints = _hints(kind)
+    hints: Mapping[str, Any] = get_type_hints(kind)
     for name in table:
         if name not in hints:
             raise ConfigurationError(unknown_name(name, hints, where))
@@ -68,7 +67,7 @@ def read_text_value(kind: type[Any], name: str, text: str, where: str) -> Any:
     Raises:
         ConfigurationError: There is no such field, or it cannot have this value.
     """
-    hints = _hints(kind)
+    hints: Mapping[str, Any] = get_type_hints(kind)
     if name not in hints:
         raise ConfigurationError(unknown_name(name, hints, where))
     for form in _forms_of(text):
@@ -97,11 +96,6 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: _plain(item) for key, item in value.items()}
     return value
-
-
-@cache
-def _hints(kind: type[Any]) -> Mapping[str, Any]:
-    return get_type_hints(kind)
 
 
 def _checked(value: Any, hint: Any, where: str) -> Any:
@@ -149,7 +143,9 @@ def _read_list(value: Any, hint: Any, where: str) -> tuple[Any, ...]:
     if not isinstance(value, (list, tuple)):
         raise _MisfitError("a list")
     return tuple(
-        read_section(hint, item, f"{where}[{place}]") if is_dataclass(hint) else _read(item, hint, where)
+        read_section(hint, item, f"{where}[{place}]")
+        if isinstance(hint, type) and is_dataclass(hint)
+        else _read(item, hint, where)
         for place, item in enumerate(value)
     )
 

@@ -124,14 +124,14 @@ class Settings:
             self, **{section: _changed(_SECTIONS[section], getattr(self, section), rest, value, section)}
         )
 
-    def value(self, name: str) -> object:
+    def value(self, name: str) -> Any:
         """Return one of the settings by the name that `with_value` takes; None where its section is off."""
         found: Any = self
         for part in name.split("."):
             if found is None:
                 return None
             found = found[int(part)] if part.isdecimal() else getattr(found, part, None)
-        return found  # type: ignore[no-any-return]  # whatever the setting holds
+        return found
 
     def build(
         self,

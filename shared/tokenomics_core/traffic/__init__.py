@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from tokenomics_core.traffic._audit_result import Audit, AuditLine, WasteFinding
 from tokenomics_core.traffic._generate import TrafficGenerator, generate_traffic
 from tokenomics_core.traffic._generate_plan import GeneratedTruth, PlantedWaste, WastePlan
@@ -10,11 +13,20 @@ from tokenomics_core.traffic._readers_split import split_traffic
 from tokenomics_core.traffic._readers_write import write_traffic
 from tokenomics_core.traffic._record import TrafficRecord
 
+if TYPE_CHECKING:
+    from tokenomics_core.traffic._simulate import simulate_traffic
+    from tokenomics_core.traffic._simulate_plan import Compression, LogClock, Plan
+    from tokenomics_core.traffic._simulate_result import Simulation
+
 __all__ = [
     "Audit",
     "AuditLine",
+    "Compression",
     "GeneratedTruth",
+    "LogClock",
+    "Plan",
     "PlantedWaste",
+    "Simulation",
     "TrafficGenerator",
     "TrafficPart",
     "TrafficReader",
@@ -23,6 +35,23 @@ __all__ = [
     "WastePlan",
     "generate_traffic",
     "read_traffic",
+    "simulate_traffic",
     "split_traffic",
     "write_traffic",
 ]
+
+
+_LATER = {
+    "Compression": "tokenomics_core.traffic._simulate_plan",
+    "LogClock": "tokenomics_core.traffic._simulate_plan",
+    "Plan": "tokenomics_core.traffic._simulate_plan",
+    "Simulation": "tokenomics_core.traffic._simulate_result",
+    "simulate_traffic": "tokenomics_core.traffic._simulate",
+}
+"""What loads cache and router, and with them numpy, and is imported when it is asked for."""
+
+
+def __getattr__(name: str) -> Any:  # the names of a module
+    if name in _LATER:
+        return getattr(import_module(_LATER[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
