@@ -14,7 +14,7 @@ from tokenomics_core.observability._metrics_names import (
     operation_of,
     provider_of,
 )
-from tokenomics_core.types import SpendRecord, dimension_of
+from tokenomics_core.types import SpendRecord, dimension_reader
 
 if TYPE_CHECKING:
     from opentelemetry.metrics import Meter
@@ -51,6 +51,7 @@ class CallMeter:
 
     def __init__(self, meter: Meter, *, dimensions: Sequence[str], most_values: int) -> None:
         self._dimensions = tuple(dimensions)
+        self._readers = tuple(map(dimension_reader, self._dimensions))
         self._most_values = most_values
         self._vocabularies: dict[str, Vocabulary] = {}
         self._prepared: dict[tuple[str | None, ...], _Prepared] = {}
@@ -128,7 +129,7 @@ class CallMeter:
             record.avoided_by,
             record.attribution.tags.get("route_tier"),
             record.attribution.tags.get("route_role"),
-            *(dimension_of(record, name) for name in self._dimensions),
+            *(read(record) for read in self._readers),
         )
         found = self._prepared.get(key)
         if found is None:
