@@ -5,7 +5,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 p
 VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
-TEST_EXTRAS := agents,llama-index,anthropic,notebook,redis,postgres
+TEST_EXTRAS := agents,llama-index,anthropic,notebook,redis,postgres,traffic,otel
 ARGS ?=
 
 .PHONY: help demo test check format bench wheel-test clean
