@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from tokenomics_core.compression._bridge import bridged
 from tokenomics_core.compression._corpus import Corpus
 from tokenomics_core.compression._language import is_english
-from tokenomics_core.compression._lexical import Floats, query_words, standard, word_scores
+from tokenomics_core.compression._lexical import Floats, document_weight, query_words, standard, word_scores
 from tokenomics_core.compression._terms import words_of
 
 __all__ = ["Reading", "Scorer", "candidate_texts", "fuse", "is_readable", "likeness", "read_words", "spread"]
@@ -126,7 +126,7 @@ def fuse(corpus: Corpus, reading: Reading, query: str, *, may_bridge: bool) -> F
     if meaning is not None:
         own = standard(meaning)
         if len(corpus.documents) > 1:
-            own = own + standard(_document_means(owner, meaning))
+            own = own + document_weight(len(corpus.documents)) * standard(_document_means(owner, meaning))
         scores += (_MEANING_WHEN_BRIDGED if may_bridge else weight) * own
     if reading.judged is not None:
         scores += _SCORER * standard(reading.judged)

@@ -296,3 +296,15 @@ def test_bad_arguments_are_refused(documents, settings, message):
 def test_a_question_must_be_a_text():
     with pytest.raises(ConfigurationError, match="query must be a text, not None"):
         compress(["a"], None, ratio=0.5)
+
+
+@pytest.mark.parametrize("by_meaning", [True, False])
+@pytest.mark.parametrize("query", ["capital of France", "What is the capital of France?"])
+def test_of_two_documents_the_one_that_answers_goes_before_the_one_with_more_of_the_words(query, by_meaning):
+    paris = Document("p", "Paris is the capital of France. It lies on the Seine. It has 2.1 million people.")
+    berlin = Document(
+        "b", "Berlin is the capital of Germany. It is not the capital of France. It has 3.6 million people."
+    )
+    for documents in ([paris, berlin], [berlin, paris]):
+        kept = compress(documents, query, max_tokens=8, by_meaning=by_meaning).documents
+        assert [document.text for document in kept] == ["Paris is the capital of France."]
