@@ -1,0 +1,345 @@
+"""Reduce a call to what an audit needs of it: times, counts, digests and flags."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from decimal import ROUND_HALF_EVEN, Context, Decimal
+from typing import Any, Final
+
+from tokenomics_core.cache import KeyRule, ServingRule
+from tokenomics_core.cache.content_guards import DEFAULT_GUARDS, Content
+from tokenomics_core.tokens import count_tokens
+from tokenomics_core.traffic._audit_part import AuditPart, PartWriter
+from tokenomics_core.traffic._facts_context import ContextReader
+from tokenomics_core.traffic._facts_digest import NOTHING, as_bytes, digest, message_bytes, settings_bytes
+from tokenomics_core.traffic._record import TrafficRecord
+from tokenomics_core.traffic._template_mask import MaskedText, Masker, starts_of
+from tokenomics_core.types import Attribution, Usage
+
+__all__ = ["FLAGS", "FactsReader", "audit_partition", "to_pico"]
+
+FLAGS: Final[Mapping[str, int]] = {
+    name: 1 << place
+    for place, name in enumerate(
+        ("paid", "direct", "ok", "cut", "calls_tools", "limited", "talk", "content", "near", "told")
+    )
+}
+"""What a call's `flags` hold.
+
+`paid`: a model or a batch endpoint was paid. `direct`: a model was, at once. `ok`: it succeeded and its answer
+is whole. `cut`: a limit cut its answer. `calls_tools`: the answer asks for tools. `limited`: its output has a
+limit. `talk`: it belongs to a conversation. `content`: the log keeps its messages. `near`: the response cache
+would serve and keep it by meaning. `told`: its question can be read on its own.
+"""
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
+_CUT_SHORT: Final = frozenset({"length", "max_tokens", "max_output_tokens", "model_length", "incomplete"})
+_LIMITS: Final = ("max_tokens", "max_completion_tokens", "max_output_tokens", "max_tokens_to_sample")
+_TEXT_PARTS: Final = frozenset({"text", "input_text", "output_text"})
+_INSTRUCTS: Final = frozenset({"system", "developer"})
+_NEAR_CHARS: Final = 1_000  # as the response cache: a longer text is too long for one vector
+_TOLD_CHARS: Final = 2_000
+_MOST_EXCERPTS: Final = 5_000
+_MOST_INT: Final = 2**31 - 1
+_EXACT: Final = Context(prec=60)
+_NUMBER: Final = re.compile(r"\d+(?:[.,]\d+)*")
+_BESIDE_COUNTS: Final = (
+    *("input_audio_tokens", "output_audio_tokens", "cache_read_audio_tokens", "service_tier"),
+    *("cache_write_5m_tokens", "extras", "context"),
+)
+_RULE: Final = ServingRule()
+_NEUTRAL: Final = KeyRule().neutral_settings
+
+
+def audit_partition(
+    records: Iterable[TrafficRecord], *, bad: int = 0, problems: Sequence[str] = ()
+) -> AuditPart:
+    """Find out what an audit needs to know of some calls: the share of one worker.
+
+    The calls may come in any order, and be parted among workers in any way: `merge_parts` gives the same
+    audit.
+
+    Args:
+        records: The calls.
+        bad: Lines that could not be read, where that is known before; a reader tells its own.
+        problems: The first of them, quoted.
+    """
+    reader = FactsReader()
+    for record in records:
+        reader.add(record)
+    return reader.part(
+        bad=getattr(records, "bad", bad), problems=tuple(getattr(records, "problems", problems))[:20]
+    )
+
+
+class FactsReader:
+    """Takes in calls one by one; of texts it keeps questions of up to 2,000 characters and nothing else."""
+
+    def __init__(self) -> None:
+        self._writer = PartWriter()
+        self._masker = Masker(_count)
+        self._contexts = ContextReader(_count)
+        self._excerpts: set[int] = set()
+        self._tools: dict[str, bytes] = {}
+
+    def __len__(self) -> int:
+        return len(self._writer)
+
+    def add(self, record: TrafficRecord) -> None:
+        """Take in one call."""
+        who, place = record.attribution, self._writer.place
+        values, slots = self._of_request(record)
+        at_us = _microseconds(record.at)
+        own = record.cost_usd
+        values |= _counts(record.usage)
+        values |= {
+            "at_us": at_us,
+            "end_us": at_us + int((record.latency_s or 0.0) * 1_000_000),
+            "tie": digest(
+                record.id.encode("utf-8", "surrogatepass"),
+                record.where.encode("utf-8", "surrogatepass"),
+                (record.answer or "").encode("utf-8", "surrogatepass"),
+            ),
+            "own_pico": -1 if own is None else to_pico(own),
+            "model": place("models", json.dumps([record.model, record.provider])),
+            "feature": _place_or_none(place, "features", who.feature),
+            "user": _place_or_none(place, "users", who.user),
+            "usage": self._usage(record.usage, is_batch=record.source == "batch"),
+            "run": NOTHING if who.run is None else digest(_owner(who), as_bytes(who.run)),
+        }
+        self._writer.add(record.where, values, {"slots": slots, "loops": _loops(record)})
+
+    def part(self, *, bad: int = 0, problems: Sequence[str] = ()) -> AuditPart:
+        """Return what was taken in."""
+        return self._writer.part(bad=bad, problems=problems)
+
+    def _of_request(self, record: TrafficRecord) -> tuple[dict[str, int], tuple[int, ...]]:
+        """Digest what was asked and what came back."""
+        messages = record.messages
+        flags = _plain_flags(record)
+        if not messages:
+            return {**_NO_CONTENT, "flags": flags}, ()
+        who, settings = record.attribution, record.settings
+        texts = [_text_of(message.get("content")) or "" for message in messages]
+        use, question = self._contexts.read(messages, texts, record.answer, record.model)
+        last = messages[-1]
+        turn = _text_of(last.get("content")) if last.get("role") == "user" else None
+        if any(message.get("role") == "assistant" for message in messages):
+            flags |= FLAGS["talk"]
+        flags |= FLAGS["content"]
+        written = [message_bytes(message) for message in messages]
+        owner, tools = _owner(who), self._tools_of(record.tools)
+        asked_with = (owner, as_bytes(record.model), settings_bytes(settings, _NEUTRAL), tools)
+        partition = digest(*asked_with, *written[:-1])
+        masked, slots = self._template(messages, texts, record.model)
+        if turn is not None and self._may_be_near(record, messages, turn):
+            flags |= FLAGS["near"]
+        told = turn if flags & FLAGS["near"] else question
+        if len(told.strip()) > 0 and len(told) <= _TOLD_CHARS:
+            flags |= FLAGS["told"]
+        else:
+            told = ""
+        said = record.answer
+        values = {
+            "request": digest(*asked_with, *written),
+            "again": digest(owner, tools, *written),
+            "partition": partition,
+            "block": digest(_signed(partition), *sorted(_numbers(told)))
+            if flags & FLAGS["near"]
+            else NOTHING,
+            "question": digest(written[-1]),
+            "user_request": NOTHING if who.user is None else digest(as_bytes(who.user)),
+            "answer": digest(as_bytes(said), written[-1]) if said and not record.tool_calls else NOTHING,
+            "text": self._writer.place("texts", told) if told else -1,
+            "repeated_tokens": use.repeated_tokens,
+            "unused_tokens": use.unused_tokens,
+            "passages": use.passages,
+            "flags": flags,
+            **masked,
+        }
+        return values, slots
+
+    def _template(
+        self, messages: Sequence[Mapping[str, Any]], texts: Sequence[str], model: str
+    ) -> tuple[dict[str, int], tuple[int, ...]]:
+        """Digest the instructions, or how the first turn begins where there are none."""
+        leading = next(
+            (place for place, message in enumerate(messages) if message.get("role") not in _INSTRUCTS),
+            len(messages),
+        )
+        system = "\n".join(texts[:leading])
+        if system.strip():
+            found = self._masker.mask(system, model)
+            layout = self._writer.place("layouts", json.dumps(found.behind)) if found.behind else -1
+        else:
+            start = self._masker.mask(texts[leading][:600], "") if texts else None
+            starts, excerpt = (start.starts, start.excerpt) if start else starts_of("")
+            found = MaskedText(NOTHING, (), (), starts, excerpt)
+            layout = -1
+        self._excerpt(found)
+        values = {"template": found.template, "layout": layout}
+        values |= dict(zip(("start_5", "start_10", "start_20", "start_40"), found.starts, strict=True))
+        return values, found.slots if found.behind else ()
+
+    def _excerpt(self, found: MaskedText) -> None:
+        """Keep how a template begins, once, and only of as many as anybody looks at."""
+        for key in (found.template, *found.starts):
+            if key != NOTHING and key not in self._excerpts and len(self._excerpts) < _MOST_EXCERPTS:
+                self._excerpts.add(key)
+                self._writer.place("excerpts", f"{key}\t{found.excerpt}")
+
+    def _may_be_near(self, record: TrafficRecord, messages: Sequence[Mapping[str, Any]], turn: str) -> bool:
+        """Tell whether the response cache would serve the request by meaning and keep its answer."""
+        if not turn.strip() or len(turn) > _NEAR_CHARS or record.outcome != "ok":
+            return False
+        how, _ = _RULE.judge(
+            temperature=_number(record.settings.get("temperature")),
+            has_media=any(
+                message.get("content") and _text_of(message["content"]) is None for message in messages
+            ),
+            n_answers=int(_number(record.settings.get("n")) or 1),
+        )
+        if how != "semantic":
+            return False
+        content = Content(
+            stage="store",
+            question=turn,
+            answer=record.answer,
+            payload=record.answer,
+            finish_reason=None if record.finish_reason is None else record.finish_reason.lower(),
+            has_tool_calls=bool(record.tool_calls),
+            model=record.model,
+        )
+        return not any(guard.objects(content) for guard in DEFAULT_GUARDS)
+
+    def _tools_of(self, tools: Sequence[Mapping[str, Any]]) -> bytes:
+        return as_bytes(tools) if tools else b""
+
+    def _usage(self, usage: Usage, *, is_batch: bool) -> int:
+        """Keep what is billed beside the usual counts, which is rare, as text."""
+        if not (is_batch or usage.batch or any(getattr(usage, name) for name in _BESIDE_COUNTS)):
+            return -1
+        beside = {**usage.to_dict(), "batch": True} if is_batch else usage.to_dict()
+        beside.pop("notes", None)
+        return self._writer.place("usages", json.dumps(beside, sort_keys=True))
+
+
+def to_pico(usd: Decimal) -> int:
+    """Return an amount in whole pico-dollars; what is smaller is rounded, half to even."""
+    return int(_EXACT.scaleb(usd, 12).to_integral_value(rounding=ROUND_HALF_EVEN))
+
+
+def _count(text: str, model: str) -> int:
+    return int(count_tokens(text, model, download="never"))
+
+
+def _microseconds(at: datetime) -> int:
+    return (at - _EPOCH) // _MICROSECOND
+
+
+def _counts(usage: Usage) -> dict[str, int]:
+    """Return the usual counts; -1 where nobody reported them."""
+    return {
+        "input": _count_of(usage.input_tokens),
+        "output": _count_of(usage.output_tokens),
+        "cache_read": _count_of(usage.cache_read_tokens),
+        "cache_write": _count_of(usage.cache_write_tokens),
+        "cache_write_1h": _count_of(usage.cache_write_1h_tokens),
+        "reasoning": _count_of(usage.reasoning_tokens),
+    }
+
+
+def _count_of(count: int | None) -> int:
+    return -1 if count is None else min(count, _MOST_INT)
+
+
+def _place_or_none(place: Any, table: str, name: str | None) -> int:
+    return -1 if name is None else int(place(table, name))
+
+
+def _owner(who: Attribution) -> bytes:
+    """Return whose call it is, as far as answers may not cross: tenant and project."""
+    return as_bytes([who.tags.get("tenant"), who.project])
+
+
+def _plain_flags(record: TrafficRecord) -> int:
+    flags = 0
+    if record.source != "cache":
+        flags |= FLAGS["paid"]
+    if record.source == "model":
+        flags |= FLAGS["direct"]
+    is_cut = (record.finish_reason or "").lower() in _CUT_SHORT
+    if is_cut:
+        flags |= FLAGS["cut"]
+    if record.outcome == "ok" and not is_cut:
+        flags |= FLAGS["ok"]
+    if record.tool_calls:
+        flags |= FLAGS["calls_tools"]
+    if any(record.settings.get(name) for name in _LIMITS):
+        flags |= FLAGS["limited"]
+    if record.attribution.conversation is not None:
+        flags |= FLAGS["talk"]
+    return flags
+
+
+def _loops(record: TrafficRecord) -> list[int]:
+    """Digest the tool calls of an answer by name and arguments."""
+    found = []
+    for call in record.tool_calls:
+        inner = call.get("function")
+        what = inner if isinstance(inner, Mapping) else call
+        arguments = what.get("arguments")
+        if isinstance(arguments, str):
+            try:
+                arguments = json.loads(arguments)
+            except ValueError:
+                pass
+        found.append(digest(as_bytes(what.get("name") or ""), as_bytes(arguments)))
+    return found
+
+
+def _numbers(question: str) -> list[bytes]:
+    """Return a question's numbers; two questions with other numbers never have the same answer."""
+    return [found.replace(",", "").encode() for found in _NUMBER.findall(question)]
+
+
+def _signed(number: int) -> bytes:
+    return number.to_bytes(8, "little", signed=True)
+
+
+def _text_of(content: Any) -> str | None:
+    """Return the words of a content that has nothing else; None otherwise."""
+    if isinstance(content, str):
+        return content
+    if not isinstance(content, Sequence) or isinstance(content, bytes):
+        return None
+    texts = []
+    for part in content:
+        if isinstance(part, str):
+            texts.append(part)
+        elif (
+            isinstance(part, Mapping)
+            and part.get("type") in _TEXT_PARTS
+            and isinstance(part.get("text"), str)
+        ):
+            texts.append(part["text"])
+        else:
+            return None
+    return "\n".join(texts) if texts else None
+
+
+def _number(value: object) -> float | None:
+    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+
+
+_NO_CONTENT: Final = {
+    **dict.fromkeys(
+        ("request", "again", "partition", "block", "question", "user_request", "answer"), NOTHING
+    ),
+    **dict.fromkeys(("template", "start_5", "start_10", "start_20", "start_40"), NOTHING),
+    **dict.fromkeys(("text", "layout"), -1),
+    **dict.fromkeys(("repeated_tokens", "unused_tokens", "passages"), 0),
+}
