@@ -5,7 +5,9 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from tokenomics_core.traffic._audit_part import AuditPart
 from tokenomics_core.traffic._audit_result import Audit, AuditLine, WasteFinding
+from tokenomics_core.traffic._audit_run import audit_traffic
 from tokenomics_core.traffic._generate import TrafficGenerator, generate_traffic
 from tokenomics_core.traffic._generate_plan import GeneratedTruth, PlantedWaste, WastePlan
 from tokenomics_core.traffic._readers import TrafficPart, TrafficReader, read_traffic
@@ -14,6 +16,8 @@ from tokenomics_core.traffic._readers_write import write_traffic
 from tokenomics_core.traffic._record import TrafficRecord
 
 if TYPE_CHECKING:
+    from tokenomics_core.traffic._audit_merge import merge_parts
+    from tokenomics_core.traffic._facts import audit_partition
     from tokenomics_core.traffic._simulate import simulate_traffic
     from tokenomics_core.traffic._simulate_plan import Compression, LogClock, Plan
     from tokenomics_core.traffic._simulate_result import Simulation
@@ -21,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Audit",
     "AuditLine",
+    "AuditPart",
     "Compression",
     "GeneratedTruth",
     "LogClock",
@@ -33,7 +38,10 @@ __all__ = [
     "TrafficRecord",
     "WasteFinding",
     "WastePlan",
+    "audit_partition",
+    "audit_traffic",
     "generate_traffic",
+    "merge_parts",
     "read_traffic",
     "simulate_traffic",
     "split_traffic",
@@ -46,6 +54,8 @@ _LATER = {
     "LogClock": "tokenomics_core.traffic._simulate_plan",
     "Plan": "tokenomics_core.traffic._simulate_plan",
     "Simulation": "tokenomics_core.traffic._simulate_result",
+    "audit_partition": "tokenomics_core.traffic._facts",
+    "merge_parts": "tokenomics_core.traffic._audit_merge",
     "simulate_traffic": "tokenomics_core.traffic._simulate",
 }
 """What loads cache and router, and with them numpy, and is imported when it is asked for."""
