@@ -68,7 +68,7 @@ class TailWatch:
         """The logarithm above which an amount stands out; infinite while too little is known."""
         if self._age <= 0:
             self._threshold = self._find_threshold()
-            self._age = _EVERY
+            self._age = _EVERY if len(self._sorted) >= _TAIL_FROM else 1
         return self._threshold
 
     def stands_out(self, log_amount: float) -> bool:
