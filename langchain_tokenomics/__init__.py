@@ -19,6 +19,7 @@ try:
 except ModuleNotFoundError as error:
     raise MissingExtraError("langchain-core", "langchain") from error
 
+from langchain_tokenomics._from_config import from_config
 from langchain_tokenomics.budgets import BudgetCallbackHandler, BudgetExceededError
 from langchain_tokenomics.cache import SemanticCache
 from langchain_tokenomics.callbacks import CostCallbackHandler
@@ -57,6 +58,7 @@ __all__ = [
     "SemanticCache",
     "as_embedder",
     "attribution",
+    "from_config",
     "in_context",
     "track_cost",
 ]

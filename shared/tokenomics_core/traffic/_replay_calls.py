@@ -124,7 +124,7 @@ class Replayer:
         if call.key.how == "never":
             return None
         key = call.key
-        return cache.begin(key.partition, key.question, how=key.how, tenant=call.asked.tenant, wait_s=0.0)
+        return cache.begin(key.partition, key.question, how=key.how, tenant=call.asked.tenant)
 
     def _reserve(self, call: PendingCall) -> Reservation | Literal["free"] | None:
         """Set the worst case aside; None where a limit refuses it."""
