@@ -21,6 +21,7 @@ CALL_KEY: Final = "route_call"
 """The key in a run's metadata that names the attempt to answer which the run is part of."""
 
 Saving = Callable[[str, Usage, Decimal | None, Outcome], Decimal | None]
+Credited = Callable[[object, Callable[[Decimal], None]], None]
 Role = Literal["router", "judge"]
 
 _open: weakref.WeakValueDictionary[str, RoutedCall] = weakref.WeakValueDictionary()
@@ -45,20 +46,24 @@ def own_calls(role: Role) -> Iterator[None]:
         _own.reset(token)
 
 
-def routed_by(metadata: Mapping[str, Any]) -> tuple[Saving | None, Mapping[str, str]]:
-    """Return what tells the saving of a run, and the tags of its record; nothing for a run nobody routed."""
+def routed_by(metadata: Mapping[str, Any]) -> tuple[Saving | None, Credited | None, Mapping[str, str]]:
+    """Return what tells the saving of a run, who is told of its credit, and the tags of its record.
+
+    For a run that nobody routed there is nothing of it.
+    """
     role = _own.get()
     if role is not None:
-        return _only_cost, {"route_role": role}
+        return _only_cost, None, {"route_role": role}
     name = metadata.get(CALL_KEY)
     call = _open.get(name) if isinstance(name, str) else None
     if call is None:
-        return None, {}
-    return call.saving_usd, {
+        return None, None, {}
+    tags = {
         key: str(value)
         for key, value in metadata.items()
         if key.startswith("route_") and key != CALL_KEY and value is not None
     }
+    return call.saving_usd, call.credited, tags
 
 
 def _only_cost(key: str, usage: Usage, cost_usd: Decimal | None, outcome: Outcome) -> Decimal | None:  # noqa: ARG001 - the signature of a saving

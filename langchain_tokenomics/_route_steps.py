@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from decimal import Decimal
 from functools import partial
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
-from langchain_core.callbacks import BaseCallbackHandler, BaseCallbackManager
 from langchain_core.exceptions import OutputParserException
 from langchain_core.runnables import RunnableConfig
 from langchain_core.runnables.config import merge_configs
-from langchain_core.tracers._streaming import _StreamingCallbackHandler
 from pydantic import ValidationError
 
 from langchain_tokenomics._budget_steps import Step, Steps
+from langchain_tokenomics._route_hold import HeldBack
 from langchain_tokenomics._route_ledger import announced, own_calls
 from langchain_tokenomics._route_meter import RouteMeter
 from tokenomics_core.errors import TokenomicsError
 from tokenomics_core.routing import Answer, Cascade, Route, RoutedCall, Router, RouteRequest
+from tokenomics_core.routing._route import last_hope
 
 __all__ = ["Attempt", "RouteSteps", "is_a_tiers_fault"]
 
+_R = TypeVar("_R")
 _UNREADABLE = (OutputParserException, ValidationError)
 
 
@@ -33,15 +33,15 @@ class Attempt:
         route: Why this tier.
         is_held: Whether its answer may still be rejected, so that nobody may see it before it is judged.
         number: How many attempts came before.
+        held_back: What nobody was told yet.
     """
 
-    def __init__(
-        self, router: Router, route: Route, withdrawn_usd: Decimal, *, held: bool, number: int
-    ) -> None:
+    def __init__(self, router: Router, route: Route, *, is_held: bool, after: Attempt | None = None) -> None:
         self.route = route
-        self.is_held = held
-        self.number = number
-        self._call = RoutedCall(router, route, withdrawn_usd=withdrawn_usd)
+        self.is_held = is_held
+        self.number: int = 0 if after is None else after.number + 1
+        self.held_back = HeldBack()
+        self._call: RoutedCall = RoutedCall(router, route, after=None if after is None else after._call)  # noqa: SLF001 - its own kind
         self._meter = RouteMeter(self._call)
         self._is_over = False
 
@@ -55,13 +55,12 @@ class Attempt:
         if self.number:
             config = cast("RunnableConfig", {key: value for key, value in config.items() if key != "run_id"})
         if self.is_held:
-            config = {**config, "callbacks": _unseen(config.get("callbacks"))}
+            config = {**config, "callbacks": self.held_back.over(config.get("callbacks"))}
         return merge_configs(config, own)
 
-    @property
-    def credit_usd(self) -> Decimal:
-        """What the bill was credited with for this attempt."""
-        return self._call.credit_usd
+    def model(self, model: _R) -> _R:
+        """Return the tier's model, whose own callbacks see no more than those of the config."""
+        return self.held_back.within(model) if self.is_held else model
 
     def answered(self) -> None:
         """Its answer is used."""
@@ -81,6 +80,12 @@ class Attempt:
             self._call.failed(error)
         else:
             self._call.abandoned()
+
+    def broke(self, error: BaseException) -> None:
+        """It ended without an answer, and nobody else is asked."""
+        self.failed(error)
+        if is_a_tiers_fault(error):
+            self._call.given_up()
 
     def _ends(self) -> bool:
         """Close it once."""
@@ -112,6 +117,7 @@ class RouteSteps:
         *,
         judged: bool = True,
         open_ended: bool = False,
+        but_last: bool = False,
     ) -> Steps[tuple[Any, Attempt]]:
         """Return what came back and the attempt it came from.
 
@@ -121,6 +127,7 @@ class RouteSteps:
             answer_of: Reads what came back for the judge.
             judged: Whether answers are judged.
             open_ended: Whether the caller ends the attempt, as its answer is still arriving.
+            but_last: Whether the caller tells handlers that were held back of the end.
         """
         cascade = self.cascade if judged else None
         with own_calls("router"):
@@ -129,34 +136,59 @@ class RouteSteps:
                 if cascade is None
                 else Step(partial(cascade.first, request), partial(cascade.afirst, request))
             )
-        withdrawn_usd, number = Decimal(0), 0
+        before: Attempt | None = None
         while True:
-            held = cascade is not None and cascade.needs_judging(route)
-            attempt = Attempt(self.router, route, withdrawn_usd, held=held, number=number)
-            number += 1
+            is_held = cascade is not None and cascade.needs_judging(route)
+            attempt = Attempt(self.router, route, is_held=is_held, after=before)
             try:
                 output = yield ask(attempt)
             except BaseException as error:
+                yield from _told(attempt, accepted=False)
                 following = self._after(attempt, request, error)
                 if following is None:
+                    attempt.broke(error)
+                    if before is not None and is_a_tiers_fault(error):
+                        error.add_note(last_hope(route))
                     raise
-                route, withdrawn_usd = following, attempt.credit_usd
+                route, before = following, attempt
                 continue
-            if cascade is None or not held:
-                if not open_ended:
+            better = None
+            if cascade is not None and is_held:
+                better = yield from self._judged(
+                    cascade, attempt, request, partial(answer_of, output), but_last
+                )
+            if better is None:
+                if is_held or not open_ended:
                     attempt.answered()
                 return output, attempt
-            answer = answer_of(output)
+            attempt.rejected()
+            route, before = better, attempt
+
+    @staticmethod
+    def _judged(
+        cascade: Cascade,
+        attempt: Attempt,
+        request: RouteRequest,
+        read: Callable[[], Answer],
+        but_last: bool,
+    ) -> Steps[Route | None]:
+        """Return whom to ask instead; None where the answer will do."""
+        better: Route | None = None
+        is_accepted = False
+        try:
+            answer = read()
             with own_calls("judge"):
                 verdict = yield Step(
                     partial(cascade.judge, request, answer), partial(cascade.ajudge, request, answer)
                 )
-            better = cascade.next(route, verdict)
-            if better is None:
-                attempt.answered()
-                return output, attempt
-            attempt.rejected()
-            route, withdrawn_usd = better, attempt.credit_usd
+            better = cascade.next(attempt.route, verdict)
+            is_accepted = better is None
+        except BaseException as error:
+            attempt.broke(error)
+            raise
+        finally:
+            yield from _told(attempt, accepted=is_accepted, but_last=but_last)
+        return better
 
     def _after(self, attempt: Attempt, request: RouteRequest, error: BaseException) -> Route | None:
         """Return where to go after an error; None where it is the caller's to see."""
@@ -172,25 +204,13 @@ class RouteSteps:
         return self.router.next_tier(attempt.route, error)
 
 
+def _told(attempt: Attempt, *, accepted: bool, but_last: bool = False) -> Steps[None]:
+    if attempt.is_held:
+        yield attempt.held_back.release(accepted=accepted, but_last=but_last)
+
+
 def is_a_tiers_fault(error: BaseException) -> bool:
     """Whether another tier may help: not against a cancellation, a budget, or LangGraph's own signals."""
     if not isinstance(error, Exception) or isinstance(error, TokenomicsError):
         return False
     return not type(error).__module__.startswith("langgraph.")
-
-
-def _unseen(callbacks: Any) -> list[BaseCallbackHandler] | BaseCallbackManager | None:
-    """Return callbacks without those that show a user what arrives."""
-    if callbacks is None:
-        return None
-    if isinstance(callbacks, BaseCallbackManager):
-        kept = callbacks.copy()
-        for handler in _showing(kept.handlers):
-            kept.remove_handler(handler)
-        return kept
-    showing = _showing(callbacks)
-    return [handler for handler in callbacks if handler not in showing]
-
-
-def _showing(handlers: Sequence[BaseCallbackHandler]) -> list[BaseCallbackHandler]:
-    return [handler for handler in handlers if isinstance(handler, _StreamingCallbackHandler)]

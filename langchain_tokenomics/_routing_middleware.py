@@ -135,7 +135,7 @@ class RoutingMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
 
         def attempt_step(attempt: Attempt) -> Step:
             item = next(one for one in self._tiers if one.tier.name == attempt.route.tier.name)
-            return ask(_for_tier(request, item), attempt.config(config))
+            return ask(_for_tier(request, item, attempt), attempt.config(config))
 
         try:
             output, _ = yield from self._steps.run(asked, attempt_step, _answer_of_response)
@@ -180,9 +180,9 @@ _NEEDS: Mapping[type, frozenset[str]] = {
 }
 
 
-def _for_tier(request: ModelRequest[Any], item: TierModel) -> ModelRequest[Any]:
+def _for_tier(request: ModelRequest[Any], item: TierModel, attempt: Attempt) -> ModelRequest[Any]:
     """Return the request for a tier, without what only another tier's provider understands."""
-    model = cast("BaseChatModel", item.model)
+    model = attempt.model(cast("BaseChatModel", item.model))
     settings = item.settings(request.model_settings)
     if item.takes_marks is not False:
         return request.override(model=model, model_settings=settings)

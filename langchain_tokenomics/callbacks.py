@@ -128,7 +128,7 @@ class ModelCallHandler(RunTree):
         batch = prompts > 1 and not in_event_loop()
         who = attribution_of(metadata, root)
         model, provider = model_of(params, metadata), provider_of(metadata)
-        saving, tags = routed_by(metadata)
+        saving, credited, tags = routed_by(metadata)
         saving, avoided_by, avoided_tokens = saved_by(
             saving, prompt, metadata, getattr(self, "_prices", None), model, provider
         )
@@ -155,6 +155,7 @@ class ModelCallHandler(RunTree):
             batch=str(threading.get_ident()) if batch else None,
             saving=saving,
             avoided_by=avoided_by,
+            credited=credited,
         )
 
     def _end(self, run_id: UUID, response: LLMResult) -> None:

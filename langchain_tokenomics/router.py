@@ -205,8 +205,11 @@ class ModelRouter(RunnableSerializable[LanguageModelInput, AIMessage]):
         config = self._config(config)
         asked = self._asked(input, config, kwargs)
         if self.cascade is not None and self.streaming == "judge":
-            pieces, _ = take(self._held(asked, partial(self._collected, input, config, kwargs)))
-            yield from pieces
+            pieces, attempt = take(self._held(asked, partial(self._collected, input, config, kwargs)))
+            try:
+                yield from pieces
+            finally:
+                attempt.held_back.release(accepted=True).here()
             return
         opened, attempt = take(self._opened(asked, partial(self._first, input, config, kwargs)))
         try:
@@ -215,7 +218,7 @@ class ModelRouter(RunnableSerializable[LanguageModelInput, AIMessage]):
                     yield opened[0]
                     yield from rest
         except BaseException as error:
-            attempt.failed(error)
+            attempt.broke(error)
             raise
         attempt.answered()
 
@@ -229,9 +232,13 @@ class ModelRouter(RunnableSerializable[LanguageModelInput, AIMessage]):
         config = self._config(config)
         asked = await self._aasked(input, config, kwargs)
         if self.cascade is not None and self.streaming == "judge":
-            pieces, _ = await take_async(self._held(asked, partial(self._collected, input, config, kwargs)))
-            for piece in pieces:
-                yield piece
+            held = self._held(asked, partial(self._collected, input, config, kwargs))
+            pieces, attempt = await take_async(held)
+            try:
+                for piece in pieces:
+                    yield piece
+            finally:
+                await attempt.held_back.release(accepted=True).there()
             return
         opened, attempt = await take_async(self._opened(asked, partial(self._first, input, config, kwargs)))
         try:
@@ -241,7 +248,7 @@ class ModelRouter(RunnableSerializable[LanguageModelInput, AIMessage]):
                     async for piece in rest:
                         yield piece
         except BaseException as error:
-            attempt.failed(error)
+            attempt.broke(error)
             raise
         attempt.answered()
 
@@ -255,7 +262,7 @@ class ModelRouter(RunnableSerializable[LanguageModelInput, AIMessage]):
         return RouteSteps(self.router, self.cascade, self.handles)
 
     def _held(self, asked: RouteRequest, ask: Callable[[Attempt], Step]) -> Steps[tuple[Any, Attempt]]:
-        return self._steps().run(asked, ask, _answer_of_pieces)
+        return self._steps().run(asked, ask, _answer_of_pieces, but_last=True)
 
     def _opened(self, asked: RouteRequest, ask: Callable[[Attempt], Step]) -> Steps[tuple[Any, Attempt]]:
         return self._steps().run(asked, ask, answer_of, judged=False, open_ended=True)
@@ -303,10 +310,9 @@ class ModelRouter(RunnableSerializable[LanguageModelInput, AIMessage]):
 
     def _call(self, value: Any, config: RunnableConfig, kwargs: dict[str, Any], attempt: Attempt) -> Step:
         item = self._model(attempt)
-        asked, told, own = item.read(value), attempt.config(config), item.settings(kwargs)
-        return Step(
-            partial(item.model.invoke, asked, told, **own), partial(item.model.ainvoke, asked, told, **own)
-        )
+        model, asked = attempt.model(item.model), item.read(value)
+        told, own = attempt.config(config), item.settings(kwargs)
+        return Step(partial(model.invoke, asked, told, **own), partial(model.ainvoke, asked, told, **own))
 
     def _first(self, value: Any, config: RunnableConfig, kwargs: dict[str, Any], attempt: Attempt) -> Step:
         """Open a stream and wait for its first piece: until then another tier may take over."""
@@ -322,10 +328,11 @@ class ModelRouter(RunnableSerializable[LanguageModelInput, AIMessage]):
     ) -> Step:
         """Take a whole stream; nobody sees any of it yet."""
         item = self._model(attempt)
-        asked, told, own = item.read(value), attempt.config(config), item.settings(kwargs)
+        model, asked = attempt.model(item.model), item.read(value)
+        told, own = attempt.config(config), item.settings(kwargs)
         return Step(
-            lambda: list(item.model.stream(asked, told, **own)),
-            lambda: _acollect(item.model.astream(asked, told, **own)),
+            lambda: list(model.stream(asked, told, **own)),
+            lambda: _acollect(model.astream(asked, told, **own)),
         )
 
 

@@ -238,6 +238,7 @@ class Meter:
             streaming=span is not None and "stream" in span.method,
             saving=saving,
             avoided_by=avoided_by,
+            credited=None if bill is None or bill.call is None else bill.call.credited,
         )
         call = OpenCall(
             start,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from decimal import Decimal
 
 from llama_index_tokenomics._cache_spent import Spent
 from llama_index_tokenomics._routing_bill import routed
@@ -20,11 +19,12 @@ class Attempt:
     Attributes:
         route: Why this tier.
         is_held: Whether its answer may still be rejected, so that nobody may see it before it is judged.
+        after: The attempt that failed or was rejected before.
     """
 
-    def __init__(self, router: Router, route: Route, withdrawn_usd: Decimal, *, is_held: bool) -> None:
+    def __init__(self, router: Router, route: Route, *, is_held: bool, after: Attempt | None = None) -> None:
         self.route, self.is_held = route, is_held
-        self._call = RoutedCall(router, route, withdrawn_usd=withdrawn_usd)
+        self._call: RoutedCall = RoutedCall(router, route, after=None if after is None else after._call)  # noqa: SLF001 - its own kind
         self._calls = _Calls()
         self._is_over = False
 
@@ -33,11 +33,6 @@ class Attempt:
         """Take the calls that begin inside the block for this attempt's."""
         with routed(self._call, "draft" if self.is_held else "answer"), self._calls.watching():
             yield
-
-    @property
-    def credit_usd(self) -> Decimal:
-        """What the bill was credited with, to be taken back by the attempt that follows."""
-        return self._call.credit_usd
 
     def answered(self) -> None:
         """Report that the answer was used."""
@@ -56,8 +51,12 @@ class Attempt:
 
     def withdrawn(self) -> None:
         """Report what was paid where nobody waits for the answer any more; that is not the tier's fault."""
-        if self._ends() and self._calls.records:
-            self._call.answered()
+        if self._ends():
+            self._call.abandoned()
+
+    def given_up(self) -> None:
+        """Have credit taken back that was given on the way to an answer that never came."""
+        self._call.given_up()
 
     def _ends(self) -> bool:
         """Hand over what the calls took; false where that was done before."""

@@ -192,6 +192,7 @@ def _reported(attempt: Attempt) -> Iterator[None]:
         yield
     except Exception as error:
         attempt.failed(error)
+        attempt.given_up()
         raise
     except BaseException:  # the reader went away, after some of it
         attempt.withdrawn()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Generator
 from dataclasses import dataclass
-from decimal import Decimal
 from functools import partial
 from typing import Any
 
@@ -12,6 +11,7 @@ from llama_index_tokenomics._routing_attempt import Attempt
 from llama_index_tokenomics._routing_bill import own_calls
 from tokenomics_core.errors import TokenomicsError
 from tokenomics_core.routing import Answer, Cascade, Route, Router, RouteRequest
+from tokenomics_core.routing._route import last_hope
 from tokenomics_core.steps import drive, drive_async
 
 __all__ = ["RouteSteps", "Step", "Steps", "follow", "follow_async"]
@@ -71,15 +71,18 @@ class RouteSteps:
             unreadable: Errors that say that an answer breaks the schema that was asked for.
         """
         route = yield from self._decided(request)
-        withdrawn_usd = Decimal(0)
+        before: Attempt | None = None
         while True:
             is_held = self.cascade is not None and self.cascade.needs_judging(route)
-            attempt = Attempt(self.router, route, withdrawn_usd, is_held=is_held)
+            attempt = Attempt(self.router, route, is_held=is_held, after=before)
             try:
                 output = yield ask(attempt)
             except Exception as error:
                 better = self._after(attempt, request, error, unreadable)
                 if better is None:
+                    attempt.given_up()
+                    if before is not None:
+                        error.add_note(last_hope(route))
                     raise
             except BaseException:  # cancelled, or interrupted
                 attempt.withdrawn()
@@ -93,7 +96,7 @@ class RouteSteps:
                         attempt.answered()
                     return output, attempt
                 attempt.rejected()
-            route, withdrawn_usd = better, attempt.credit_usd
+            route, before = better, attempt
 
     def _decided(self, request: RouteRequest) -> Generator[Step, Any, Route]:
         if self.cascade is None:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 from tokenomics_core.errors import TokenomicsError
@@ -24,6 +25,7 @@ __all__ = ["CallEnd", "CallStart", "CallTracker", "in_event_loop", "withdraw_cal
 _log = logging.getLogger("tokenomics")
 _ZERO = Decimal(0)
 _FROM_CACHE = "answered from a cache"
+_NO_CALL = "no call of its own"
 Saving = Callable[[str, Usage, Decimal | None, Outcome], Decimal | None]
 _UNKNOWN = Cost(total_usd=None, source="unknown model")
 _trackers: weakref.WeakSet[CallTracker] = weakref.WeakSet()
@@ -57,6 +59,8 @@ class CallStart:
         saving: Tells from its key, what it consumed, what it cost and how it ended what was saved by choosing
             its model, below 0 where that cost more; None for a model that nobody chose.
         avoided_by: What saved it.
+        credited: Told who has put a saving on the bill, and what takes an amount of it back if the answer is
+            never used.
     """
 
     key: str
@@ -80,6 +84,7 @@ class CallStart:
     id: str | None = None
     saving: Saving | None = None
     avoided_by: str = "route"
+    credited: Callable[[object, Callable[[Decimal], None]], None] | None = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -279,7 +284,7 @@ class CallTracker:
             total = cost.total_usd
             if call.saving is not None:
                 avoided = self._saved(call.saving, call.key, usage, total, end.outcome)
-        return SpendRecord(
+        record = SpendRecord(
             at=at,
             model=model,
             provider=provider if provider is not None or cost is None else cost.provider,
@@ -298,6 +303,32 @@ class CallTracker:
             id=call.id or call.key,
             content=end.content,
         )
+        if call.credited is not None and call.saving is not None and total is not None and not end.from_cache:
+            call.credited(self, partial(self._take_back, record))
+        return record
+
+    def _take_back(self, record: SpendRecord, amount_usd: Decimal) -> None:
+        """Put a line on the bill that takes back a saving of which nothing came."""
+        try:
+            self._sink(
+                replace(
+                    record,
+                    at=self._clock(),
+                    usage=Usage(input_tokens=0, output_tokens=0),
+                    cost_usd=_ZERO,
+                    price_source=_NO_CALL,
+                    operation="correction",
+                    estimated=False,
+                    latency_s=None,
+                    avoided_usd=-amount_usd,
+                    avoided_by="route",
+                    notes=("takes back what was credited to an answer that was never used",),
+                    id=f"{record.id}-correction",
+                    content=None,
+                )
+            )
+        except Exception:  # noqa: BLE001 - an observer may not break the call it watches
+            self.count_failure()
 
     def _saved(
         self, saving: Saving, key: str, usage: Usage, cost_usd: Decimal | None, outcome: Outcome

@@ -103,13 +103,19 @@ class Booking:
             return True
 
     def book(
-        self, route: Route, usage: Usage | None, cost_usd: Decimal | None, kind: CallKind
+        self,
+        route: Route,
+        usage: Usage | None,
+        cost_usd: Decimal | None,
+        kind: CallKind,
+        *,
+        is_whole: bool = True,
     ) -> Decimal | None:
         """Book a call and return what it saved; None where that cannot be told."""
         tier = route.tier
         if cost_usd is None and usage is not None and kind in ("answer", "draft"):
             cost_usd = self._costs.usd(tier, usage)
-        if usage is not None and kind in ("answer", "draft"):
+        if usage is not None and is_whole and kind in ("answer", "draft"):
             self._costs.learn(tier, usage)
             if route.conversation is not None:
                 self._warm.reported(route.conversation, tier.name, usage)
@@ -124,6 +130,8 @@ class Booking:
     def counterfactual(self, route: Route, usage: Usage | None, cost_usd: Decimal | None) -> Decimal | None:
         """Price the call as it was in the dearest tier, whose cache would have stayed warm."""
         if route.dearest == route.tier.name:
+            if cost_usd is None and usage is not None:
+                cost_usd = self._costs.usd(route.tier, usage)
             return None if cost_usd is None else cost_usd - min(route.cold_cache_usd or Decimal(0), cost_usd)
         dearest = self._tiers.get(route.dearest or "")
         if dearest is None or usage is None or usage.input_tokens is None:

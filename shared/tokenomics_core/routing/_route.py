@@ -8,7 +8,7 @@ from decimal import Decimal
 
 from tokenomics_core.routing._tier import Tier
 
-__all__ = ["Route"]
+__all__ = ["Route", "last_hope"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +100,11 @@ class Route:
             "route_shadow": self.shadow,
             "route_reasons": "; ".join(self.reasons),
         }
+
+
+def last_hope(route: Route) -> str:
+    """Say of an error of the last tier that was asked that others had been asked before it."""
+    return f"no tier gave an answer; {route.tier.name} was asked last: {'; '.join(route.reasons)}"
 
 
 def _usd(amount: Decimal | None) -> str:

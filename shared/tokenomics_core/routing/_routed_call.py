@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["RoutedCall"]
 
+TakeBack = Callable[[Decimal], None]
 _ZERO = Decimal(0)
 _COUNTS = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens")
 
@@ -24,23 +25,27 @@ class RoutedCall:
     """One attempt to answer in the tier of a route: a call of its model, or several where that is a scaffold.
 
     On the bill every record is credited with what its call saved at the time. The bill only grows, so where a
-    draft turns out to be rejected its credit is taken back from the record of the call that follows it. The
-    records' costs and savings then add up to what the dearest tier would have cost, drafts and failures
-    included.
+    draft turns out to be rejected its credit is taken back from the record of the call that follows it; where
+    none follows that is paid for, by a record of its own from whoever gave the credit. The records' costs and
+    savings then add up to what the dearest tier would have cost, drafts and failures included.
 
     Args:
         router: Who decided; what is consumed is reported to it.
         route: The decision.
-        withdrawn_usd: The credit of rejected drafts, taken back from the first call here.
+        after: The attempt whose answer was rejected, or that failed.
     """
 
-    def __init__(self, router: Router, route: Route, *, withdrawn_usd: Decimal = _ZERO) -> None:
+    def __init__(self, router: Router, route: Route, *, after: RoutedCall | None = None) -> None:
         self.route = route
         self._router = router
-        self._withdrawn_usd = withdrawn_usd
+        self._withdrawn_usd = _ZERO if after is None else after.owed_usd
+        self._creditors: dict[object, TakeBack] = {}
+        if after is not None:
+            self._creditors.update(after._creditors)  # noqa: SLF001 - one of its own kind
         self._lock = threading.Lock()
         self._first: str | None = None
         self._usages: list[Usage] = []
+        self._is_whole = True
         self._latency_s = 0.0
         self._credit_usd = _ZERO
         self._hits = 0
@@ -50,21 +55,28 @@ class RoutedCall:
     ) -> Decimal | None:
         """Tell what one provider call saved, however many ledgers ask; None where a price is unknown.
 
+        What is taken back from it is known, whatever it cost.
+
         Args:
             key: Names the provider call.
             usage: What it consumed.
             cost_usd: What it cost.
             outcome: How it ended; one that failed saved nothing and cost what it did.
         """
-        if cost_usd is None:
-            return None
         with self._lock:
             self._first = self._first or key
             withdrawn = self._withdrawn_usd if key == self._first else _ZERO
+        if cost_usd is None:
+            return -withdrawn if withdrawn else None
         if outcome == "error":
             return -cost_usd - withdrawn
         counterfactual = self._router.counterfactual_usd(self.route, usage, cost_usd)
         return None if counterfactual is None else counterfactual - cost_usd - withdrawn
+
+    def credited(self, creditor: object, take_back: TakeBack) -> None:
+        """Remember who has credited a call here, and how it takes an amount back if no answer comes of it."""
+        with self._lock:
+            self._creditors[creditor] = take_back
 
     def consumed(
         self,
@@ -75,40 +87,57 @@ class RoutedCall:
         from_cache: bool = False,
     ) -> None:
         """Note what one provider call took; an answer from a cache took nothing."""
-        with self._lock:
-            if from_cache:
-                self._hits += 1
-                return
-            self._usages.append(usage)
-            self._latency_s += latency_s or 0.0
-        if outcome != "error":
-            credit = self._router.counterfactual_usd(self.route, usage)
+        if from_cache:
+            saved = self._router.price_usd(self.route, usage)
             with self._lock:
-                self._credit_usd += credit or _ZERO
+                self._hits += 1
+                self._credit_usd += saved or _ZERO
+            return
+        credit = None if outcome == "error" else self._router.counterfactual_usd(self.route, usage)
+        with self._lock:
+            self._usages.append(usage)
+            self._is_whole = self._is_whole and outcome == "ok"
+            self._latency_s += latency_s or 0.0
+            self._credit_usd += credit or _ZERO
 
     @property
-    def credit_usd(self) -> Decimal:
-        """What the bill was credited with, to be taken back if the answer is rejected."""
-        return self._credit_usd
+    def owed_usd(self) -> Decimal:
+        """What the bill is credited with in vain if no answer comes of this."""
+        return self._credit_usd + self._unclaimed_usd
 
     def answered(self) -> Decimal | None:
         """Report that the answer was used; return what it saved, None where that cannot be told."""
+        self._settle(self._unclaimed_usd)
         return self._report("answer")
 
     def rejected(self) -> None:
-        """Report that the answer was a draft that was not good enough."""
+        """Report that the answer was a draft that was not good enough; another attempt follows."""
         self._report("draft")
 
     def abandoned(self) -> None:
         """Report what was paid for an answer that nobody waited for; the tier is not to blame."""
+        self._settle(self._unclaimed_usd)
         if self._usages:
             self._report("answer")
 
     def failed(self, error: BaseException) -> None:
         """Report that no answer came; what was paid for it is booked like a rejected draft."""
-        if self._usages:
-            self._report("draft")
-        self._router.report(self.route, error=error)
+        self._router.report(self.route, usage=_sum(self._usages) if self._usages else None, error=error)
+
+    def given_up(self) -> None:
+        """Have the credit taken back, as no attempt follows that failed or was rejected."""
+        self._settle(self.owed_usd)
+
+    @property
+    def _unclaimed_usd(self) -> Decimal:
+        return self._withdrawn_usd if self._first is None else _ZERO
+
+    def _settle(self, owed_usd: Decimal) -> None:
+        with self._lock:
+            creditors, self._creditors = tuple(self._creditors.values()), {}
+        if owed_usd:
+            for take_back in creditors:
+                take_back(owed_usd)
 
     def _report(self, kind: str) -> Decimal | None:
         with self._lock:
@@ -123,6 +152,7 @@ class RoutedCall:
             usage=_sum(usages),
             latency_s=latency_s or None,
             kind="answer" if kind == "answer" else "draft",
+            is_whole=self._is_whole,
         )
 
 

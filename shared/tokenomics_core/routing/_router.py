@@ -172,6 +172,7 @@ class Router:
         error: BaseException | str | None = None,
         latency_s: float | None = None,
         kind: CallKind = "answer",
+        is_whole: bool = True,
     ) -> Decimal | None:
         """Say how the call went: for health, for the length of answers, and for the net saving.
 
@@ -179,10 +180,11 @@ class Router:
             route: The decision.
             usage: What the call consumed.
             cost_usd: What it cost; priced from the usage if None.
-            error: What it failed with.
+            error: What it failed with; what it consumed all the same is booked like a rejected draft.
             latency_s: How long it took.
             kind: `answer` for a call whose answer was used, `draft` for one that was rejected, `judge` for
                 a call that judged, `router` for one that helped to decide.
+            is_whole: Whether the answer came to its end, and tells how long answers are.
 
         Returns:
             What the call saved against the dearest tier, below 0 where it cost more; None where that cannot
@@ -190,10 +192,16 @@ class Router:
         """
         if error is not None:
             self._fail(route, error)
-            return None
-        if kind in ("answer", "draft"):
+            if usage is None and cost_usd is None:
+                return None
+            return self._booking.book(route, usage, cost_usd, "draft", is_whole=False)
+        if is_whole and kind in ("answer", "draft"):
             self._health.succeeded(route.tier.name, latency_s)
-        return self._booking.book(route, usage, cost_usd, kind)
+        return self._booking.book(route, usage, cost_usd, kind, is_whole=is_whole)
+
+    def price_usd(self, route: Route, usage: Usage) -> Decimal | None:
+        """Price a usage in a route's tier; None where its price is not known."""
+        return self._costs.usd(route.tier, usage)
 
     def counterfactual_usd(
         self, route: Route, usage: Usage, cost_usd: Decimal | None = None

@@ -4,15 +4,25 @@ import asyncio
 from decimal import Decimal
 
 import pytest
+from langchain_core.callbacks import AsyncCallbackHandler, BaseCallbackHandler
 from langchain_core.messages import AIMessage
 from langchain_core.output_parsers import StrOutputParser
+from langchain_core.runnables import RunnableLambda
 from langgraph.graph import END, START, MessagesState, StateGraph
 from pydantic import BaseModel
 
-from examples.provider import Fail, ProviderAnswer, ProviderUsage
-from langchain_tokenomics import CognitiveScaffold, ModelRouter, SemanticCache, track_cost
+from examples.provider import Cut, Fail, Malformed, ProviderAnswer, ProviderUsage
+from langchain_tokenomics import (
+    BudgetCallbackHandler,
+    BudgetExceededError,
+    CognitiveScaffold,
+    ModelRouter,
+    SemanticCache,
+    track_cost,
+)
 from langchain_tokenomics.cache import MARK
 from tests.prices_by_hand import usd
+from tokenomics_core.budgets import Budgets, Limit
 from tokenomics_core.routing import Cascade, Router, Threshold, Tier
 from tokenomics_core.routing.scaffold import scaffold_tier
 
@@ -39,6 +49,12 @@ class Number(BaseModel):
     """A number."""
 
     value: int
+
+
+class Noted(Number):
+    """A number and what is to be said of it."""
+
+    note: str = ""
 
 
 def make(world, draft=BAD, acceptor=None, models=None, **settings):
@@ -88,6 +104,170 @@ async def test_a_rejected_draft_is_never_seen_and_always_paid(world, ask):
     assert (stats.cascades, stats.escalations) == (1, 1)
     assert (stats.drafts_usd, stats.routed_usd) == (CHEAP_CALL, DEAR_CALL)
     assert stats.net_saving_usd == -CHEAP_CALL
+
+
+# What is credited to a draft is taken back, whatever becomes of the call that follows
+
+
+@pytest.mark.parametrize(
+    ("fault", "paid"),
+    [
+        (Fail(status=500), Decimal(0)),
+        (Fail(status=429), Decimal(0)),
+        (Malformed(), Decimal(0)),
+        (Cut(), usd(DEAR, input=10, output=0)),
+    ],
+    ids=["error", "rate_limit", "malformed", "cut"],
+)
+async def test_a_draft_saved_nothing_where_the_call_after_it_fails(world, ask, fault, paid):
+    router = make(world)
+    world.provider.inject(fault, model=DEAR)
+    with track_cost() as cost, pytest.raises(Exception) as caught:
+        await ask(router)
+    assert "no tier gave an answer" in caught.value.__notes__[0]
+    dear = cost.total_usd - CHEAP_CALL
+    assert dear >= 0
+    assert (dear > 0) <= (paid > 0)
+    assert cost.avoided_usd == -cost.total_usd == router.stats().net_saving_usd
+
+
+def test_a_draft_saved_nothing_where_a_budget_refuses_the_call_after_it(world):
+    router = make(world)
+    gate = BudgetCallbackHandler(Budgets([Limit("user", calls=1, match={"user": "ada"})]))
+    config = {"callbacks": [gate], "metadata": {"user_id": "ada"}}
+    with track_cost() as cost, pytest.raises(BudgetExceededError):
+        router.invoke("How many?", config)
+    assert cost.total_usd == CHEAP_CALL
+    assert cost.avoided_usd == -CHEAP_CALL == router.stats().net_saving_usd
+    assert [record.operation for record in cost.calls] == ["chat", "correction"]
+
+
+@pytest.mark.parametrize("cached", [CHEAP, DEAR])
+def test_a_call_of_a_cascade_from_the_cache_is_credited_once(world, cached):
+    cache = SemanticCache()
+    models = [
+        (tier, cache.cached(world.openai(tier.model)) if tier.model == cached else world.openai(tier.model))
+        for tier in TIERS
+    ]
+    router = make(world, models=models)
+    router.invoke("How many?")
+    with track_cost() as cost:
+        router.invoke("How many?")
+    assert cost.total_usd + cost.avoided_usd == DEAR_CALL
+    cache.close()
+
+
+def test_a_tier_that_fails_between_draft_and_answer_keeps_no_credit(world):
+    tiers = (*TIERS[:1], Tier(name="middle", model="gpt-4.1-mini"), *TIERS[1:])
+    world.provider.inject(Fail(status=500), model="gpt-4.1-mini")
+    models = [(tier, world.openai(tier.model)) for tier in tiers]
+    make(world)
+    router = ModelRouter(models, cascade=Cascade(tiers, Sure(), threshold=0.5))
+    with track_cost() as cost:
+        assert router.invoke("How many?").text == BEST
+    assert cost.total_usd + cost.avoided_usd == DEAR_CALL
+    assert router.stats().net_saving_usd == cost.avoided_usd
+
+
+async def test_a_draft_whose_judge_is_cancelled_is_booked(world):
+    judging = asyncio.Event()
+
+    class Slow(Sure):
+        def judge(self, question, answer):
+            raise NotImplementedError
+
+        async def ajudge(self, question, answer):
+            judging.set()
+            await asyncio.Event().wait()
+
+    router = make(world, acceptor=Slow())
+    with track_cost() as cost:
+        task = asyncio.create_task(router.ainvoke("How many?"))
+        await judging.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    assert cost.total_usd == CHEAP_CALL == router.stats().routed_usd
+    assert cost.avoided_usd == router.stats().net_saving_usd
+
+
+# Who listens to pieces
+
+
+class Pieces(BaseCallbackHandler):
+    """Shows pieces, and counts what was paid."""
+
+    run_inline = True
+
+    def __init__(self):
+        self.events = []
+
+    def on_llm_new_token(self, token, **kwargs):
+        self.events.append(token)
+
+    def on_llm_end(self, response, **kwargs):
+        self.events.append("END")
+
+    @property
+    def text(self):
+        return "".join(event for event in self.events if event != "END")
+
+
+class AsyncPieces(AsyncCallbackHandler):
+    """Shows pieces in async code."""
+
+    def __init__(self):
+        self.text = ""
+
+    async def on_llm_new_token(self, token, **kwargs):
+        self.text += token
+
+
+@pytest.mark.parametrize("draft", [BAD, GOOD])
+@pytest.mark.parametrize("place", ["config", "model", "bound"])
+async def test_who_listens_to_pieces_hears_those_of_the_answer_and_every_end(world, ask, draft, place):
+    pieces = Pieces()
+    own = {"callbacks": [pieces]} if place == "model" else {}
+    models = [(tier, world.openai(tier.model, streaming=True, **own)) for tier in TIERS]
+    router = make(world, draft=draft, models=models)
+    if place == "bound":
+        router = router.with_config(callbacks=[pieces])
+    await ask(router, config={"callbacks": [pieces]} if place == "config" else None)
+    assert pieces.text == (GOOD if draft == GOOD else BEST)
+    assert pieces.events.count("END") == (1 if draft == GOOD else 2)
+    assert pieces.events[-1] == "END"
+
+
+@pytest.mark.parametrize("draft", [BAD, GOOD])
+async def test_async_listeners_hear_the_answer_alone(world, draft):
+    pieces = AsyncPieces()
+    router = make(world, draft=draft)
+    _ = [piece async for piece in router.astream("How many?", {"callbacks": [pieces]})]
+    assert pieces.text == (GOOD if draft == GOOD else BEST)
+
+
+async def test_pieces_inside_structured_output_are_held_back_too(world):
+    pieces = Pieces()
+    models = [(tier, world.openai(tier.model, streaming=True, callbacks=[pieces])) for tier in TIERS]
+    router = make(world, draft='{"value": 3, "note": "perhaps"}', models=models)
+    world.engine.always(ProviderAnswer(text='{"value": 42}', usage=USAGE), model=DEAR)
+    for raw in (False, True):
+        router.with_structured_output(Noted, method="json_mode", include_raw=raw).invoke("JSON?")
+    assert "perhaps" not in pieces.text
+
+
+@pytest.mark.parametrize("draft", [BAD, GOOD])
+@pytest.mark.parametrize("chained", [False, True])
+async def test_events_show_the_answer_in_pieces_as_those_of_one_model_would(world, draft, chained):
+    router = make(world, draft=draft)
+    chain = RunnableLambda(lambda text: text) | router if chained else router
+    events = [event async for event in chain.astream_events("How many?", version="v2")]
+    shown = [event for event in events if event["event"] == "on_chat_model_stream"]
+    assert "".join(event["data"]["chunk"].text for event in shown) == (GOOD if draft == GOOD else BEST)
+    names = [event["event"] for event in events if "chat_model" in event["event"]]
+    assert names[0] == "on_chat_model_start"
+    assert names[-1] == "on_chat_model_end"
+    assert len({event["run_id"] for event in events if "chat_model" in event["event"]}) == 1
 
 
 async def test_a_stream_that_only_routes_arrives_as_it_comes_and_nobody_judges_it(world):
