@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 from tokenomics_core import __version__
-from tokenomics_core.cli import _price, _prompt, _reconcile, _report, _router, _upkeep
+from tokenomics_core.cli import _audit, _generate, _price, _prompt, _reconcile, _report, _router, _upkeep
 from tokenomics_core.errors import ConfigurationError, TokenomicsError
 
 __all__ = ["main"]
@@ -63,6 +63,15 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"tokenomics {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for add in (_report.add, _reconcile.add, _price.add, _prompt.add, _router.add, _upkeep.add):
+    for add in (
+        _report.add,
+        _reconcile.add,
+        _price.add,
+        _prompt.add,
+        _router.add,
+        _upkeep.add,
+        _generate.add,
+        _audit.add,
+    ):
         add(commands.add_parser)
     return parser

@@ -20,9 +20,10 @@ from tokenomics_core.traffic._generate_wastes import Wastes
 from tokenomics_core.traffic._record import TrafficRecord
 from tokenomics_core.types import Usage
 
-__all__ = ["TrafficGenerator", "generate_traffic"]
+__all__ = ["DEFAULT_START", "TrafficGenerator", "generate_traffic"]
 
-_START = datetime(2026, 3, 2, tzinfo=UTC)  # a Monday
+DEFAULT_START = datetime(2026, 3, 2, tzinfo=UTC)
+"""A Monday."""
 _HOURS_S, _DAY_S = 3600.0, 86_400.0
 # How busy each hour of a day is beside the others, and each day of a week.
 _BY_HOUR = (
@@ -68,7 +69,7 @@ def generate_traffic(
     *,
     seed: int,
     waste: WastePlan | None = None,
-    start: datetime = _START,
+    start: datetime = DEFAULT_START,
     days: float = 14.0,
     users: int = 400,
     prices: PriceBook | None = None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from random import Random
 from typing import NamedTuple
 
@@ -33,13 +34,19 @@ def draw_question(random: Random, number: int) -> Question:
 
 
 def reword(random: Random, question: Question, used: set[str]) -> Question:
-    """Word the same question in another way than any of those used before.
+    """Write the same question in another way than any of those used before.
 
-    Most who ask again change the sentence around their words; some change the words as well.
+    Half of those who ask again write the sentence carelessly or politely, most others build another sentence
+    around the same words, and a few change the words as well.
     """
     for _ in range(200):
-        text = _word(random, question.kind, question.topic, question.thing)
-        if text not in used and (random.random() < _FREELY or _keeps_phrase(question, text)):
+        if random.random() < _CARELESS:
+            text = random.choice(_HABITS)(question.text)
+        else:
+            text = _word(random, question.kind, question.topic, question.thing)
+            if random.random() > _FREELY and not _keeps_phrase(question, text):
+                continue
+        if text not in used:
             return question._replace(text=text)
     text = next(prefix + question.text for prefix in _PREFIXES if prefix + question.text not in used)
     return question._replace(text=text)
@@ -68,8 +75,20 @@ def _thing(kind: str, random: Random, number: int) -> str:
     return f"{random.choice(_BRANDS)} {random.choice(_GOODS)} {number}"
 
 
+_CARELESS = 0.5
 _FREELY = 0.3  # of the rewordings that would change the words, how many do
 _GREETED = 0.2  # how many begin with a greeting
+_HABITS: tuple[Callable[[str], str], ...] = (
+    str.lower,
+    lambda text: text.rstrip("?."),
+    lambda text: text.lower().rstrip("?."),
+    lambda text: text.rstrip("?.") + "??",
+    lambda text: f"{text} Thanks!",
+    lambda text: f"{text} Thank you.",
+    lambda text: f"Hi, {text}",
+    lambda text: f"hello, {text.lower()}",
+    lambda text: f"{text} Please help.",
+)
 _PREFIXES = ("Hi! ", "Hello. ", "Hi there. ", "Good morning. ", "Hey! ", "Quick question: ", "Please help. ")
 _BRANDS = (
     *("Corvo", "Brightwave", "Nordlys", "Tamarin", "Halden", "Quillon", "Marisol", "Ostrava", "Pellworm"),
