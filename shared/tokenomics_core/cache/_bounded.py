@@ -10,8 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from tokenomics_core.cache._background import Background
-from tokenomics_core.cache._experience import BINS, Experience, bin_of, refit
-from tokenomics_core.cache._features import background_of
+from tokenomics_core.cache._clues import clues_of
+from tokenomics_core.cache._experience import BINS, Experience, bin_of, refit, score_bin
 from tokenomics_core.cache._pair_guards import chosen_guards
 from tokenomics_core.cache._protocols import Decision, PolicyReport
 from tokenomics_core.cache._verifier import Judgement, Verifier
@@ -25,19 +25,8 @@ __all__ = ["BoundedError"]
 _RECALIBRATE_EVERY: Final = 20
 # The threshold is chosen again and again; each look spends less than the whole chance of an error.
 _ONE_LOOK: Final = 0.4
-_SHARPNESS: Final = 12.0
 _SOFT: Final = frozenset(
     {"order", "scope", "person", "tense", "question_word", "aspect", "swap", "insertion"}
-)
-_CLUE_GUARDS: Final = (
-    "swap",
-    "insertion",
-    "scope",
-    "order",
-    "tense",
-    "question_word",
-    "negation",
-    "word_order",
 )
 
 
@@ -54,8 +43,8 @@ class BoundedError:
     Args:
         max_error: Greatest share of wrong answers among all requests, exact hits included, in (0, 1).
         confidence: Of the bound at each choice of the threshold, in (0.5, 1).
-        explore: Share of would-be hits that are asked anew to learn from, in [0, 0.5]; five times as
-            many until 60 were, once outcomes are told at all.
+        explore: Share of would-be hits that are asked anew to learn from, in [0, 0.5]; twice as many
+            until 60 were, once outcomes are told at all.
         seed: Of the choice which ones.
         guards: `default`, `strict`, `none`, or names of guards. Those about numbers, units, dates, names,
             negation and antonyms always hold; the others are released in a namespace once outcomes show that
@@ -95,7 +84,7 @@ class BoundedError:
         self._verifier = verifier or Verifier()
         self._compare = compare
         self._first = self._verifier.threshold(max_error)
-        self._start = bin_of(self._first)
+        self._clues = self._verifier.clues
         self._kept: dict[str, _Namespace] = {}
         self._lock = threading.Lock()
 
@@ -115,7 +104,7 @@ class BoundedError:
                     serve=False, reason="nothing_near", threshold=_least(kept.experience.threshold)
                 )
         judged = self._verifier.judge(question, neighbours, background=background)
-        clues = _clues(judged, neighbours, background or self._verifier.background)
+        clues = clues_of(judged, neighbours, background or self._verifier.background)
         with self._lock:
             return self._choose(namespace, kept.experience, judged, clues, neighbours)
 
@@ -154,7 +143,7 @@ class BoundedError:
         """Say what is known of the error."""
         with self._lock:
             kept = self._kept.get(namespace)
-            experience = kept.experience if kept else Experience(self._start)
+            experience = kept.experience if kept else self._inexperienced()
             bound = experience.bound
             return PolicyReport(
                 requests=experience.requests,
@@ -176,7 +165,7 @@ class BoundedError:
     def state(self, namespace: str) -> bytes:
         """Return what was learned, as UTF-8 JSON of some ten kilobytes."""
         with self._lock:
-            kept = self._kept.get(namespace) or _Namespace(self._start)
+            kept = self._kept.get(namespace) or _Namespace(self._inexperienced())
             values = {
                 "policy": self.name,
                 "background": kept.background.values(),
@@ -190,9 +179,8 @@ class BoundedError:
             values = json.loads(state)
             if values["policy"] != self.name:
                 return False
-            kept = _Namespace(self._start)
+            kept = _Namespace(Experience.restored(values["experience"]))
             kept.background = Background(*(float(value) for value in values["background"]))
-            kept.experience = Experience.restored(values["experience"])
         except (AttributeError, IndexError, KeyError, TypeError, ValueError):
             return False
         with self._lock:
@@ -200,7 +188,17 @@ class BoundedError:
         return True
 
     def _namespace(self, namespace: str) -> _Namespace:
-        return self._kept.setdefault(namespace, _Namespace(self._start))
+        kept = self._kept.get(namespace)
+        if kept is None:
+            kept = self._kept[namespace] = _Namespace(self._inexperienced())
+        return kept
+
+    def _inexperienced(self) -> Experience:
+        first = bin_of(self._first)
+        if self._clues is None:
+            return Experience(first)
+        start = score_bin(self._clues.trusted_from)
+        return Experience(start, threshold=max(start, first), weights=self._clues.weights)
 
     def _choose(
         self,
@@ -253,34 +251,9 @@ class _Evidence(NamedTuple):
 
 
 class _Namespace:
-    def __init__(self, start: int) -> None:
+    def __init__(self, experience: Experience) -> None:
         self.background = Background()
-        self.experience = Experience(start)
-
-
-def _clues(judged: Judgement, neighbours: Sequence[Neighbour], background: float) -> tuple[float, ...]:
-    """Describe a request for what is learned online: the verifier's log-odds, margins and agreement."""
-    first, pair = neighbours[0], judged.pair
-    others = [neighbour.similarity for neighbour in neighbours if neighbour.group != first.group]
-    rival = max(others, default=min(neighbours[-1].similarity, 0.3))
-    weights = [math.exp(_SHARPNESS * (neighbour.similarity - first.similarity)) for neighbour in neighbours]
-    inside = [neighbour.group == first.group for neighbour in neighbours]
-    agreement = sum(weight for weight, own in zip(weights, inside, strict=True) if own) / sum(weights)
-    tail = background_of(neighbours)
-    sure = min(max(judged.probability, 1e-9), 1 - 1e-9)
-    return (
-        1.0,
-        min(max(math.log(sure / (1 - sure)), -8.0), 8.0),
-        first.similarity - background,
-        first.similarity - rival,
-        agreement if sum(inside) > 1 else 0.0,
-        sum(inside) / len(neighbours),
-        math.log(sum(inside)),
-        pair.overlap,
-        0.0 if tail is None else first.similarity - tail,
-        *(float(name in judged.fired) for name in _CLUE_GUARDS),
-        min(pair.weight_a, pair.weight_b),
-    )
+        self.experience = experience
 
 
 def _probability(weights: Sequence[float], clues: Sequence[float]) -> float:

@@ -9,6 +9,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from tokenomics_core.cache._calibration import Bound, lowest_safe_bin, upper_bound
+from tokenomics_core.cache._clues import CLUES
 
 if TYPE_CHECKING:
     import numpy as np
@@ -16,10 +17,10 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-__all__ = ["BINS", "N_CLUES", "Experience", "bin_of", "score_bin"]
+__all__ = ["BINS", "Experience", "bin_of", "score_bin"]
 
 BINS: Final = 128
-N_CLUES: Final = 18
+_VERIFIER_ONLY: Final = (0.0, 1.0) + (0.0,) * (len(CLUES) - 2)
 _KEPT: Final = 2_500
 _KEPT_AFTER_DRIFT: Final = 150
 _ARRIVALS_KEPT: Final = 0.9995
@@ -30,7 +31,7 @@ _NEWTON_STEPS: Final = 8
 _TRUSTED: Final = 80.0
 _ASSUMED: Final = 0.02
 _EAGER: Final = 60
-_EAGERNESS: Final = 5.0
+_EAGERNESS: Final = 2.0
 _DRIFT_SLACK: Final = 0.05
 _DRIFT_ALARM: Final = 14.0
 _RELEASE_LABELS: Final = 20.0
@@ -60,17 +61,23 @@ class Experience:
     """Outcomes of one namespace; not safe from several threads, its policy locks.
 
     Args:
-        start: Bin from which the verifier alone may serve at the bound that is asked for.
+        start: Bin from which scores are trusted before outcomes are known.
+        threshold: Bin from which may be served until the first choice of a threshold; `start` if left out.
+        weights: Of the clues before anything is learned; the verifier's log-odds alone if left out.
     """
 
-    def __init__(self, start: int) -> None:
+    def __init__(
+        self, start: int, *, threshold: int | None = None, weights: Iterable[float] | None = None
+    ) -> None:
         self.start = start
-        self.threshold: int | None = start
+        self.threshold: int | None = start if threshold is None else threshold
         self.bound: Bound | None = None
         self.requests = self.served = self.explored = self.decided = 0
         self.labels = self.wrong = 0
         self.drifts = 0
-        self.weights: list[float] = [0.0, 1.0] + [0.0] * (N_CLUES - 2)
+        self.weights: list[float] = (
+            [0.0, 1.0] + [0.0] * (len(CLUES) - 2) if weights is None else list(weights)
+        )
         self._prior = tuple(self.weights)
         self.guards: dict[str, list[float]] = {}
         self._weighted_requests = 0.0
@@ -247,7 +254,7 @@ class Experience:
             found.wrong,
             found.drifts,
         ) = counts
-        found.weights = _finites(values["weights"], N_CLUES)
+        found.weights = _finites(values["weights"], len(CLUES))
         found._prior = tuple(found.weights)
         found.guards = {str(name): _finites(kept, 2) for name, kept in values["guards"].items()}
         found._weighted_requests, *found._arrivals = _finites(values["arrivals"], BINS + 1)
@@ -262,7 +269,7 @@ def _score_bins(rows: Iterable[Outcome], weights: list[float]) -> list[int]:
     """Return the bins of outcomes under other weights; restored ones stay where they were."""
     import numpy as np  # noqa: PLC0415 - see above
 
-    known = np.array([row.clues for row in rows if row.clues is not None]).reshape(-1, N_CLUES)
+    known = np.array([row.clues for row in rows if row.clues is not None]).reshape(-1, len(CLUES))
     logits = iter((known @ np.array(weights)).tolist())
     return [row.bin if row.clues is None else score_bin(next(logits)) for row in rows]
 

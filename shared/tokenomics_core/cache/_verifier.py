@@ -10,6 +10,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from tokenomics_core.cache._clues import CLUES, CluePrior
 from tokenomics_core.cache._features import FEATURES, background_of, pair_features
 from tokenomics_core.cache._pair import Pair, compare
 from tokenomics_core.cache._pair_guards import fired_guards
@@ -25,6 +26,14 @@ if TYPE_CHECKING:
 __all__ = ["Judgement", "Verifier"]
 
 _FORMAT: Final = 1
+
+
+class _Weights(NamedTuple):
+    layers: list[Any]
+    background: float
+    thresholds: list[tuple[float, float]]
+    version: str
+    clues: CluePrior | None
 
 
 class Judgement(NamedTuple):
@@ -49,12 +58,17 @@ class Verifier:
     """
 
     def __init__(self, weights: str | Path | None = None) -> None:
-        self._layers, self._background, self._thresholds, self.version = _read(weights)
+        self._layers, self._background, self._thresholds, self.version, self._clues = _read(weights)
 
     @property
     def background(self) -> float:
         """Mean similarity of farther neighbours where nothing has been seen yet."""
         return self._background
+
+    @property
+    def clues(self) -> CluePrior | None:
+        """How clues beside its own word are weighed at first; None where its file does not say."""
+        return self._clues
 
     def probability(
         self, question: str, other: str, similarity: float, *, background: float | None = None
@@ -104,19 +118,19 @@ class Verifier:
         return 1.0 / (1.0 + math.exp(-min(max(float(value[0]), -30.0), 30.0)))
 
 
-def _read(weights: str | Path | None) -> tuple[list[Any], float, list[tuple[float, float]], str]:
+def _read(weights: str | Path | None) -> _Weights:
     if weights is None:
         return _shipped()
     return _parse(Path(weights).read_text(encoding="utf-8"), str(weights))
 
 
 @cache
-def _shipped() -> tuple[list[Any], float, list[tuple[float, float]], str]:
+def _shipped() -> _Weights:
     path = files("tokenomics_core.cache").joinpath("data", "verifier.json")
     return _parse(path.read_text(encoding="utf-8"), "verifier.json")
 
 
-def _parse(text: str, origin: str) -> tuple[list[Any], float, list[tuple[float, float]], str]:
+def _parse(text: str, origin: str) -> _Weights:
     import numpy as np  # noqa: PLC0415 - see above
 
     try:
@@ -134,8 +148,21 @@ def _parse(text: str, origin: str) -> tuple[list[Any], float, list[tuple[float, 
                 raise ValueError("its layers do not fit")  # noqa: TRY301 - likewise
             width = offset.size
         thresholds = sorted((float(error), float(least)) for error, least in data["thresholds"])
-        return layers, float(data["background"]), thresholds, str(data["version"])
+        clues = None if data.get("clues") is None else _prior(data["clues"])
+        return _Weights(layers, float(data["background"]), thresholds, str(data["version"]), clues)
     except (KeyError, TypeError, ValueError, IndexError) as error:
         raise ConfigurationError(
             f"{origin} holds no weights of a verifier ({error}); no verifier was made"
         ) from error
+
+
+def _prior(data: dict[str, Any]) -> CluePrior:
+    weights = tuple(float(weight) for weight in data["weights"])
+    found = CluePrior(weights, float(data["trusted_from"]))
+    if (
+        tuple(data["names"]) != CLUES
+        or len(weights) != len(CLUES)
+        or not all(map(math.isfinite, (*weights, found.trusted_from)))
+    ):
+        raise ValueError("its clues do not fit")
+    return found

@@ -197,6 +197,20 @@ def test_threads_lose_no_count():
     assert report.labels + report.served == 2_400
 
 
+def test_from_the_first_outcomes_on_a_near_rival_counts_against_an_answer():
+    policy = BoundedError(0.05)
+
+    def probability(rival):
+        near = [("where is my parcel", 0.97, "g"), ("where is a parcel of mine", 0.96, "g")]
+        near += [("where is the parcel shop", rival, "h"), ("can I send a letter", 0.3, "i")]
+        neighbours = [Neighbour(str(n), s, text, group) for n, (text, s, group) in enumerate(near)]
+        return policy.decide("n", "where's my parcel", neighbours).probability
+
+    far, close = probability(0.5), probability(0.95)
+    assert far > close
+    assert far > 0.95
+
+
 def test_a_learned_outcome_needs_an_answer_to_compare():
     policy = BoundedError(0.05, verifier=Oracle())
     decision = policy.decide("n", "q", [Neighbour("e", 0.1, "q", "g")])

@@ -62,6 +62,9 @@ def test_a_stricter_bound_asks_for_more():
         lambda data: data["layers"][0]["matrix"].pop(),
         lambda data: data["layers"][1]["offset"].__setitem__(0, float("nan")),
         lambda data: data.pop("thresholds"),
+        lambda data: data["clues"]["names"].reverse(),
+        lambda data: data["clues"]["weights"].pop(),
+        lambda data: data["clues"].update(trusted_from=float("inf")),
     ],
 )
 def test_damaged_weights_are_refused(damage, tmp_path):
@@ -73,6 +76,17 @@ def test_damaged_weights_are_refused(damage, tmp_path):
     path.write_text(json.dumps(data))
     with pytest.raises(ConfigurationError, match="no verifier was made"):
         Verifier(path)
+
+
+def test_weights_of_a_verifier_without_clues_are_taken(tmp_path):
+    data = json.loads(
+        files("tokenomics_core.cache").joinpath("data", "verifier.json").read_text(encoding="utf-8")
+    )
+    assert Verifier().clues is not None
+    del data["clues"]
+    path = tmp_path / "weights.json"
+    path.write_text(json.dumps(data))
+    assert Verifier(path).clues is None
 
 
 def near(question: str, similarity: float = 0.97, group: str = "g") -> list[Neighbour]:
