@@ -125,9 +125,7 @@ def main(args: argparse.Namespace) -> None:
         for stream in dict.fromkeys(row.stream for row in rows[left_out]):
             held = [row for row in rows[left_out] if row.stream == stream]
             alone, with_clues = hits(held, VERIFIER_ONLY, 0.005), hits(held, weights, 0.005)
-            print(
-                f"  left out {stream:24s} at 0.5% wrong: {alone:6.1%}, with the other's clues {with_clues:6.1%}"
-            )
+            print(f"  left out {stream:24s} at 0.5% wrong: {alone:6.1%}, with clues {with_clues:6.1%}")
     weights = fitted([row for name in SETS for row in rows[name]])
     data = json.loads(args.out.read_text(encoding="utf-8"))
     data["version"] = args.version
