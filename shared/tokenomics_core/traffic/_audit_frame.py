@@ -131,7 +131,7 @@ class AuditFrame:
 
 
 def groups_of(*keys: NDArray[Any]) -> tuple[Ints, Ints]:
-    """Sort rows by keys, keeping their order within a group; return the sorted places and where groups start."""
+    """Sort rows by keys, keeping their order within a group; return the places and where groups start."""
     if not len(keys[0]):
         return np.empty(0, np.int64), np.empty(0, np.int64)
     order = np.lexsort(keys[::-1])

@@ -63,7 +63,8 @@ class Money:
     def uncached_input(self) -> Ints:
         """Input tokens that were charged in full or written to a cache; 0 where unknown."""
         read = np.maximum(self._counts["cache_read"], 0)
-        return np.maximum(self.input.astype(np.int64) - read, 0)
+        rest: Ints = np.maximum(self.input.astype(np.int64) - read, 0)
+        return rest
 
     @property
     def cache_read(self) -> NDArray[np.int32]:

@@ -22,7 +22,7 @@ VERSION: Final = 1
 
 COLUMNS: Final[Mapping[str, str]] = {
     **dict.fromkeys(("at_us", "end_us", "tie", "own_pico"), "q"),
-    **dict.fromkeys(("request", "again", "partition", "block", "question", "user_request"), "q"),
+    **dict.fromkeys(("request", "again", "block", "question", "user_request"), "q"),
     **dict.fromkeys(("run", "answer", "template", "start_5", "start_10", "start_20", "start_40"), "q"),
     **dict.fromkeys(("input", "output", "cache_read", "cache_write", "cache_write_1h", "reasoning"), "i"),
     **dict.fromkeys(("model", "feature", "user", "usage", "text", "layout"), "i"),
@@ -60,7 +60,7 @@ class AuditPart:
         self.bad, self.problems = bad, tuple(problems)
 
     def column(self, name: str) -> NDArray[Any]:
-        """Return one column; of a ragged one the values behind each other, and `name_counts` their numbers."""
+        """Return one column; of a ragged one the values in a row, and under `NAME_counts` their numbers."""
         return self._columns[name]
 
     def table(self, name: str) -> Sequence[str]:
@@ -74,7 +74,7 @@ class AuditPart:
         target = Path(path)
         half = target.with_name(f"{target.name}.{os.getpid()}.half")
         head = {"version": VERSION, "rows": self.rows, "bad": self.bad, "problems": list(self.problems)}
-        arrays = {f"c_{name}": column for name, column in self._columns.items()}
+        arrays: dict[str, Any] = {f"c_{name}": column for name, column in self._columns.items()}
         for name, texts in self._tables.items():
             arrays[f"t_{name}"], arrays[f"o_{name}"] = _packed(texts)
         with half.open("wb") as file:

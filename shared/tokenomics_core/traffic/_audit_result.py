@@ -52,7 +52,7 @@ class AuditLine:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the line as plain JSON types; amounts are strings so that no digit is lost."""
-        return _plain(self)
+        return _plain_fields(self)
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> AuditLine:
@@ -94,7 +94,7 @@ class WasteFinding:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the finding as plain JSON types; amounts are strings so that no digit is lost."""
-        return _plain(self)
+        return _plain_fields(self)
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> WasteFinding:
@@ -181,7 +181,7 @@ class Audit:
         """Return the audit as plain JSON types; amounts are strings so that no digit is lost."""
         return {
             "format": _FORMAT,
-            **_plain(self),
+            **_plain_fields(self),
             "usd_per_month": format(self.usd_per_month, "f"),
             "avoidable_usd_per_month": format(self.avoidable_usd_per_month, "f"),
         }
@@ -226,9 +226,13 @@ def _known(cls: type[Any], data: Mapping[str, Any], *, amounts: tuple[str, ...])
     }
 
 
+def _plain_fields(value: AuditLine | WasteFinding | Audit) -> dict[str, Any]:
+    return {item.name: _plain(getattr(value, item.name)) for item in fields(value)}
+
+
 def _plain(value: Any) -> Any:
-    if isinstance(value, (AuditLine, WasteFinding, Audit)):
-        return {item.name: _plain(getattr(value, item.name)) for item in fields(value)}
+    if isinstance(value, (AuditLine, WasteFinding)):
+        return _plain_fields(value)
     if isinstance(value, Decimal):
         return format(value, "f")
     if isinstance(value, datetime):

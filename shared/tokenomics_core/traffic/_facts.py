@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 from typing import Any, Final
@@ -29,10 +30,10 @@ FLAGS: Final[Mapping[str, int]] = {
 }
 """What a call's `flags` hold.
 
-`paid`: a model or a batch endpoint was paid. `direct`: a model was, at once. `ok`: it succeeded and its answer
-is whole. `cut`: a limit cut its answer. `calls_tools`: the answer asks for tools. `limited`: its output has a
-limit. `talk`: it belongs to a conversation. `content`: the log keeps its messages. `near`: the response cache
-would serve and keep it by meaning. `told`: its question can be read on its own.
+`paid`: a model or a batch endpoint was paid. `direct`: a model was, at once. `ok`: it succeeded and its
+answer is whole. `cut`: a limit cut its answer. `calls_tools`: the answer asks for tools. `limited`: its
+output has a limit. `talk`: it belongs to a conversation. `content`: the log keeps its messages. `near`: the
+response cache would serve and keep it by meaning. `told`: its question can be read on its own.
 """
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
@@ -83,7 +84,6 @@ class FactsReader:
         self._masker = Masker(_count)
         self._contexts = ContextReader(_count)
         self._excerpts: set[int] = set()
-        self._tools: dict[str, bytes] = {}
 
     def __len__(self) -> int:
         return len(self._writer)
@@ -131,28 +131,28 @@ class FactsReader:
             flags |= FLAGS["talk"]
         flags |= FLAGS["content"]
         written = [message_bytes(message) for message in messages]
-        owner, tools = _owner(who), self._tools_of(record.tools)
-        asked_with = (owner, as_bytes(record.model), settings_bytes(settings, _NEUTRAL), tools)
-        partition = digest(*asked_with, *written[:-1])
+        before, asked = _signed(digest(*written[:-1])), _signed(digest(written[-1]))
+        owner, tools = _owner(who), as_bytes(record.tools) if record.tools else b""
+        partition = _signed(
+            digest(owner, as_bytes(record.model), settings_bytes(settings, _NEUTRAL), tools, before)
+        )
         masked, slots = self._template(messages, texts, record.model)
+        told = question
         if turn is not None and self._may_be_near(record, messages, turn):
             flags |= FLAGS["near"]
-        told = turn if flags & FLAGS["near"] else question
-        if len(told.strip()) > 0 and len(told) <= _TOLD_CHARS:
+            told = turn
+        if told.strip() and len(told) <= _TOLD_CHARS:
             flags |= FLAGS["told"]
         else:
             told = ""
         said = record.answer
-        values = {
-            "request": digest(*asked_with, *written),
-            "again": digest(owner, tools, *written),
-            "partition": partition,
-            "block": digest(_signed(partition), *sorted(_numbers(told)))
-            if flags & FLAGS["near"]
-            else NOTHING,
-            "question": digest(written[-1]),
+        values: dict[str, int] = {
+            "request": digest(partition, asked),
+            "again": digest(owner, tools, before, asked),
+            "block": digest(partition, *_numbers(told)) if flags & FLAGS["near"] else NOTHING,
+            "question": digest(asked),
             "user_request": NOTHING if who.user is None else digest(as_bytes(who.user)),
-            "answer": digest(as_bytes(said), written[-1]) if said and not record.tool_calls else NOTHING,
+            "answer": digest(as_bytes(said), asked) if said and not record.tool_calls else NOTHING,
             "text": self._writer.place("texts", told) if told else -1,
             "repeated_tokens": use.repeated_tokens,
             "unused_tokens": use.unused_tokens,
@@ -214,9 +214,6 @@ class FactsReader:
             model=record.model,
         )
         return not any(guard.objects(content) for guard in DEFAULT_GUARDS)
-
-    def _tools_of(self, tools: Sequence[Mapping[str, Any]]) -> bytes:
-        return as_bytes(tools) if tools else b""
 
     def _usage(self, usage: Usage, *, is_batch: bool) -> int:
         """Keep what is billed beside the usual counts, which is rare, as text."""
@@ -293,17 +290,15 @@ def _loops(record: TrafficRecord) -> list[int]:
         what = inner if isinstance(inner, Mapping) else call
         arguments = what.get("arguments")
         if isinstance(arguments, str):
-            try:
+            with suppress(ValueError):
                 arguments = json.loads(arguments)
-            except ValueError:
-                pass
         found.append(digest(as_bytes(what.get("name") or ""), as_bytes(arguments)))
     return found
 
 
 def _numbers(question: str) -> list[bytes]:
     """Return a question's numbers; two questions with other numbers never have the same answer."""
-    return [found.replace(",", "").encode() for found in _NUMBER.findall(question)]
+    return sorted(found.replace(",", "").encode() for found in _NUMBER.findall(question))
 
 
 def _signed(number: int) -> bytes:
@@ -336,9 +331,7 @@ def _number(value: object) -> float | None:
 
 
 _NO_CONTENT: Final = {
-    **dict.fromkeys(
-        ("request", "again", "partition", "block", "question", "user_request", "answer"), NOTHING
-    ),
+    **dict.fromkeys(("request", "again", "block", "question", "user_request", "answer"), NOTHING),
     **dict.fromkeys(("template", "start_5", "start_10", "start_20", "start_40"), NOTHING),
     **dict.fromkeys(("text", "layout"), -1),
     **dict.fromkeys(("repeated_tokens", "unused_tokens", "passages"), 0),

@@ -11,6 +11,7 @@ __all__ = ["NOTHING", "as_bytes", "digest", "message_bytes", "settings_bytes"]
 
 NOTHING: Final = 0
 """Stands for what the log does not tell; equal to nothing, not even to itself."""
+_ENCODER: Final = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":"), default=str)
 _BESIDE: Final = frozenset({"role", "content"})
 
 
@@ -19,21 +20,15 @@ def digest(*parts: bytes) -> int:
 
     Among a hundred million different requests two share a number with a chance of one in four thousand.
     """
-    state = blake2b(digest_size=8)
-    for part in parts:
-        state.update(len(part).to_bytes(8, "little"))
-        state.update(part)
-    return int.from_bytes(state.digest(), "little", signed=True) or 1
+    text = b"".join([piece for part in parts for piece in (b"%d:" % len(part), part)])
+    return int.from_bytes(blake2b(text, digest_size=8).digest(), "little", signed=True) or 1
 
 
 def as_bytes(value: object) -> bytes:
-    """Write a value so that equal ones are written alike: keys in order, whole numbers as such."""
+    """Write a value so that equal ones are written alike, whatever the order of their keys."""
     if isinstance(value, str):
         return b"s" + value.encode("utf-8", "surrogatepass")
-    text = json.dumps(
-        _whole(value), sort_keys=True, ensure_ascii=False, separators=(",", ":"), default=str, skipkeys=False
-    )
-    return b"j" + text.encode("utf-8", "surrogatepass")
+    return b"j" + _ENCODER.encode(value).encode("utf-8", "surrogatepass")
 
 
 def message_bytes(message: Mapping[str, Any]) -> bytes:
@@ -50,7 +45,7 @@ def settings_bytes(settings: Mapping[str, Any], neutral: Iterable[str]) -> bytes
     telling = {key: value for key, value in settings.items() if value is not None}
     for name in neutral:
         telling.pop(name, None)
-    return as_bytes(telling) if telling else b""
+    return as_bytes(_whole(telling)) if telling else b""
 
 
 def _whole(value: object) -> object:

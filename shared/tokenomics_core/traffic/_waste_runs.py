@@ -20,7 +20,7 @@ _SOON_US: Final = 60 * 1_000_000
 
 
 def runaway_runs(frame: AuditFrame, money: Money) -> Found:
-    """Find calls of a run after the same tool call, or the same answer to the same turn, came a third time."""
+    """Find calls of a run after the same tool call, or the same answer to a turn, came a third time."""
     runs = frame.column("run")
     if not runs.any():
         return nothing_found()
