@@ -13,15 +13,22 @@ from tokenomics_core.errors import ConfigurationError
 __all__ = ["PromptPart", "Source", "split_prompt"]
 
 Source = Literal["system", "few-shot", "context", "history", "question", "tool results", "tool schemas"]
+# A line's own blanks only, and no two ways to read one blank: time grows with the text, whatever it is.
 _EXAMPLE = re.compile(
-    r"^[#*\s]*(?:examples?\s*\d*\s*[:.)\-]|(?:input|q|question|user)\s*\d*\s*:.*\n+\s*(?:output|a|answer|assistant)\s*\d*\s*:)",
+    r"^[#* \t]*(?:examples?[ \t]*\d*[ \t]*[:.)\-]"
+    r"|(?:input|q|question|user)[ \t]*(?:\d+[ \t]*)?:.*\n"
+    r"\s*(?:output|a|answer|assistant)[ \t]*(?:\d+[ \t]*)?:)",
     re.IGNORECASE | re.MULTILINE,
 )
-_CONTEXT = re.compile(
-    r"<(context|documents?|sources?|passages?|search_results?)\b[^>]*>.*</\1>"
-    r"|^[#*\s]*(?:context|documents?|sources?|passages?|retrieved|background)"
-    r"(?: information)?(?: is below\.?)?\s*:?\s*\n",
-    re.IGNORECASE | re.MULTILINE | re.DOTALL,
+_BLOCK_OPENS = re.compile(r"<(context|documents?|sources?|passages?|search_results?)\b[^<>]*>", re.IGNORECASE)
+_BLOCK_CLOSES = re.compile(r"</(context|documents?|sources?|passages?|search_results?)>", re.IGNORECASE)
+_CONTEXT_HEADING = re.compile(
+    r"^[#* \t]*(?:context|documents?|sources?|passages?|retrieved|background)"
+    r"(?: information)?(?: is below\.?)?[ \t]*(?::[ \t]*)?\n",
+    re.IGNORECASE | re.MULTILINE,
+)
+_NEXT_HEADING = re.compile(
+    r"^[#* \t]*(?:question|query|task|instructions?|user|answer)\b.*?:", re.IGNORECASE | re.MULTILINE
 )
 _ROLES = {"human": "user", "ai": "assistant", "developer": "system", "function": "tool", "model": "assistant"}
 
@@ -84,24 +91,33 @@ def _split(
     elif role == "assistant":
         fixed = "history"
     rest: Source = fixed or ("system" if role == "system" else "question" if is_question else "history")
-    block = None if fixed else _CONTEXT.search(text)
+    block = None if fixed else _context(text)
     if block is None:
         example = _EXAMPLE.search(text) if rest == "system" else None
         start = example.start() if example else len(text)
         return [part(rest, text[:start]), part("few-shot", text[start:])]
-    if block.group(1):
-        start, end = block.span()
-    else:
-        # A heading opens the context; a last paragraph that asks or is headed otherwise closes it.
-        start, end = block.start(), _end_of_context(text, block.end())
+    start, end = block
     return [part(rest, text[:start]), part("context", text[start:end]), part(rest, text[end:])]
 
 
+def _context(text: str) -> tuple[int, int] | None:
+    """Find where context stands: in a block, or under a heading, whichever opens first."""
+    heading = _CONTEXT_HEADING.search(text)
+    closed = {match[1].lower(): match for match in _BLOCK_CLOSES.finditer(text)}
+    for match in _BLOCK_OPENS.finditer(text):
+        if heading is not None and heading.start() < match.start():
+            break
+        last = closed.get(match[1].lower())
+        if last is not None and last.start() >= match.end():
+            return match.start(), last.end()
+    if heading is None:
+        return None
+    # A last paragraph that asks or is headed otherwise closes it.
+    return heading.start(), _end_of_context(text, heading.end())
+
+
 def _end_of_context(text: str, start: int) -> int:
-    headings = re.compile(
-        r"^[#*\s]*(?:question|query|task|instructions?|user|answer)\b.*?:", re.IGNORECASE | re.MULTILINE
-    )
-    heading = headings.search(text, start)
+    heading = _NEXT_HEADING.search(text, start)
     if heading:
         return heading.start()
     last = text.rstrip().rfind("\n\n")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -28,7 +29,14 @@ _LEAST_REPEATED_WORDS = 8
 _STAMP = re.compile(
     r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d)?(?:\.\d+)?(?:Z|[+-]\d\d:?\d\d)?|\b\d\d:\d\d:\d\d\b"
     r"|(?:today(?:'s date)?|current (?:date|time|date and time)|now)\s*(?:is|:|=)\s*[^\n.]{0,40}\d"
-    r"|\b1[6-9]\d{8}(?:\d{3})?\b",
+    # Ten digits alone may be a telephone's number: seconds since 1970 stand behind a word for time.
+    r"|(?:unix|epoch|time(?:[ _-]?stamp)?|(?<![a-z])(?:ts|now|date|generated|created|updated|iat|exp))"
+    r"[^\n\w]{0,10}(?:(?:is|at|time|seconds|ms)[^\n\w]{1,10})?\b1[6-9]\d{8}(?:\d{3})?\b",
+    re.IGNORECASE,
+)
+_DIALLED = re.compile(
+    r"\b(?:(?:tele)?phone|tel|fax|dial|mobile|whatsapp|sms)\b[^\n]*$"
+    r"|\bcall(?:[^\w\n]+(?:us|me|him|her|them|at|on|any|under))*[^\w\n]*$",
     re.IGNORECASE,
 )
 _ID = re.compile(
@@ -40,15 +48,18 @@ _ID = re.compile(
 _SHOWN = re.compile(
     r"(?:\be\.g\.|\bfor example|\bexample:|\bsuch as|\bformat(?:ted)?\b|\blike\b)[^\n]*$", re.IGNORECASE
 )
-_OPENING = re.compile(r"[{\[]")
+_OPENING = re.compile(r"\{(?=\s*[\"}])|\[(?=\s*[\"{\[\]\d\-tfn])")
+_MOST_NO_JSON = 500
+"""Brackets that may turn out to open no JSON: each can cost as much time as the text is long."""
 _BLOB = re.compile(r"(?:data:[\w/+.-]+;base64,)?[A-Za-z0-9+/]{200,}={0,2}")
 _TAG = re.compile(
-    r"<(?:/?(?:div|span|p|a|ul|li|td|tr|table|tbody|img|br|script|style|section|html|body|head)\b[^>]*)>",
+    r"<(?:/?(?:div|span|p|a|ul|li|td|tr|table|tbody|img|br|script|style|section|html|body|head)\b[^<>]*)>",
     re.IGNORECASE,
 )
 _SHARE_OF_MARKUP = 0.15
 _RULE_LINE = re.compile(r"^[\s=*_~#\-]{8,}$", re.MULTILINE)
-_GAPS = re.compile(r"\n(?:[ \t]*\n){2,}|[ \t]{4,}(?=\S)|[ \t]+(?=\n)")
+_GAPS = re.compile(r"\n(?:[ \t]*\n){2,}|(?<=\S)[ \t]{4,}(?=\S)|[ \t]+(?=\n)")
+_OPENS_A_BLOCK = (":", "{", "(", "[", ",", "\\")
 _FILLERS = re.compile(
     r"\b(?:please (?:make sure|ensure|note|remember|be (?:aware|advised|sure))(?: that)?"
     r"|it is (?:very |extremely |absolutely )?(?:important|essential|crucial|imperative|vital)"
@@ -58,7 +69,7 @@ _FILLERS = re.compile(
     r"|you (?:are|will be) (?:an? )?(?:world[- ]class|highly (?:skilled|intelligent|capable))"
     r"|under no circumstances|at all times|in order to|keep in mind that|needless to say"
     r"|i (?:will|'ll) tip you|thank you (?:very much|so much|in advance)|do your (?:very )?best"
-    r"|(?:very,? )+(?:careful|important)(?:ly)?)",
+    r"|(?<!very )(?<!very, )(?:very,? )+(?:careful|important)(?:ly)?)",
     re.IGNORECASE,
 )
 _MANY_FILLERS = 4
@@ -174,8 +185,10 @@ def _unstable(parts: Sequence[PromptPart], count: Callable[[str], int]) -> Itera
 
 def _is_example(text: str, match: re.Match[str]) -> bool:
     """Tell a form that is described (`for example 14:30:00`, `request_id: string`) from what changes."""
-    shown = _SHOWN.search(text[max(0, match.start() - 60) : match.start()])
-    return bool(shown) or not any(map(str.isdigit, match[0]))
+    before = text[max(0, match.start() - 60) : match.start()]
+    if match[0][-10:].isdecimal() and _DIALLED.search(before):
+        return True
+    return bool(_SHOWN.search(before)) or not any(map(str.isdigit, match[0]))
 
 
 def _embedded(part: PromptPart, count: Callable[[str], int]) -> Iterator[Waste]:
@@ -211,14 +224,14 @@ def _indented_json(part: PromptPart, count: Callable[[str], int]) -> Iterator[Wa
 
 def _json_blocks(text: str) -> Iterator[str]:
     """Find objects and lists that span lines."""
-    place = 0
+    place = failures = 0
     decoder = json.JSONDecoder()
-    while opening := _OPENING.search(text, place):
+    while failures < _MOST_NO_JSON and (opening := _OPENING.search(text, place)):
         start = opening.start()
         try:
             _, end = decoder.raw_decode(text, start)
         except (ValueError, RecursionError):
-            place = start + 1
+            place, failures = start + 1, failures + 1
             continue
         if "\n" in text[start:end]:
             yield text[start:end]
@@ -243,11 +256,7 @@ def _whitespace(part: PromptPart, count: Callable[[str], int]) -> Iterator[Waste
     without_json = part.text
     for block in _json_blocks(part.text):
         without_json = without_json.replace(block, "")
-    tidy = _GAPS.sub(
-        lambda match: "\n\n" if match[0].startswith("\n") else "" if match[0].strip("\t ") else " ",
-        without_json,
-    )
-    tidy = _RULE_LINE.sub("", tidy)
+    tidy = _RULE_LINE.sub("", _GAPS.sub(_as_it_could_be, _unindented(without_json)))
     saved = count(without_json) - count(tidy)
     if saved > 0:
         yield Waste(
@@ -257,6 +266,27 @@ def _whitespace(part: PromptPart, count: Callable[[str], int]) -> Iterator[Waste
             detail="blank lines, rules and runs of spaces",
             fix="leave one blank line between paragraphs",
         )
+
+
+def _as_it_could_be(gap: re.Match[str]) -> str:
+    if gap[0].startswith("\n"):
+        return "\n\n"
+    return "" if gap.end() < len(gap.string) and gap.string[gap.end()] == "\n" else " "
+
+
+def _unindented(text: str) -> str:
+    """Take off the indentation that all lines share; what some have beyond it may be code, a list or YAML."""
+    first, _, rest = text.partition("\n")
+    if first[:1].isspace():
+        return textwrap.dedent(text)
+    # A text in triple quotes begins behind them; a first line that opens a block is code.
+    return (
+        text
+        if first.rstrip().endswith(_OPENS_A_BLOCK)
+        else f"{first}\n{textwrap.dedent(rest)}"
+        if rest
+        else first
+    )
 
 
 def _verbose(part: PromptPart, count: Callable[[str], int]) -> Iterator[Waste]:

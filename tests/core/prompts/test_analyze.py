@@ -14,6 +14,7 @@ from tests.core.prompts.clean_prompts import CLEAN
 from tokenomics_core.errors import ConfigurationError
 from tokenomics_core.pricing import PriceBook
 from tokenomics_core.prompts import analyze_prompt
+from tokenomics_core.tokens import count_tokens
 
 MODEL = "gpt-4o"
 ROWS = [
@@ -236,3 +237,82 @@ def test_a_form_that_is_described_does_not_change_from_call_to_call(text):
     messages = [{"role": "system", "content": text}, {"role": "user", "content": "When?"}]
     found = analyze_prompt(messages, MODEL, tools=[tool]).suggestions
     assert "unstable_prefix" not in {each.waste.kind for each in found}
+
+
+CODE = """Why is the sum wrong?
+
+def total(rows):
+    result = 0
+    for row in rows:
+        if row["ok"]:
+            for item in row["items"]:
+                if item.price is not None:
+                    result += item.price
+                    if result > 100:
+                        return result
+    return result
+"""
+CONFIG = "Check this.\n" + "".join(
+    f"service_{n}:\n    image: shop\n    ports:\n        - {8000 + n}\n            name: web\n"
+    for n in range(8)
+)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        CODE,
+        CODE.partition("\n\n")[2],
+        CONFIG,
+        "You answer for the hotel. Guests may call us at any time: 1712345678. Be kind to them, always.",
+        "You answer for the shop, whose phone, day and night time, 1655512345, is not to be told.",
+        "The account 1655512345 belongs to the shop, and order 1712345678 to the first of its customers.",
+    ],
+)
+@pytest.mark.parametrize("role", ["system", "user"])
+def test_code_without_a_fence_and_numbers_of_ten_digits_are_no_waste(role, text):
+    messages = [{"role": role, "content": text}, {"role": "user", "content": "Well?"}]
+    assert analyze_prompt(messages, MODEL).suggestions == ()
+
+
+@pytest.mark.parametrize(
+    "stamp",
+    ["Timestamp: 1712345678.", "server_time=1712345678123", '{"ts": 1712345678}', "Now is 1712345678."],
+)
+def test_seconds_since_1970_are_a_time_behind_a_word_for_time(stamp):
+    text = f"{stamp} You call the tools of the shop, and you are kind to everybody who asks for anything."
+    messages = [{"role": "system", "content": text}, {"role": "user", "content": "Well?"}]
+    assert [one.waste.kind for one in analyze_prompt(messages, MODEL).suggestions] == ["unstable_prefix"]
+
+
+def test_an_indentation_that_all_lines_share_is_a_waste():
+    rules = "\n".join(f"            Rule {n}: guest {n} comes before guest {n + 1}." for n in range(12))
+    messages = [{"role": "system", "content": f"You help.\n{rules}"}, {"role": "user", "content": "Well?"}]
+    assert [one.waste.kind for one in analyze_prompt(messages, MODEL).suggestions] == ["whitespace"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[" * 20_000,
+        "[\n" * 20_000,
+        '{"a":' * 20_000,
+        "\n" * 30_000 + "x",
+        "Question:" + "\n" * 30_000 + "x",
+        "context" + " " * 30_000 + "x",
+        "<context>" * 10_000,
+        "very " * 20_000,
+        "<div" * 20_000,
+    ],
+    ids=lambda text: text[:9].strip() or "blank",
+)
+def test_text_made_to_be_slow_is_read_in_the_time_of_its_length(text):
+    messages = [{"role": "system", "content": text}, {"role": "user", "content": "Well?"}]
+    assert analyze_prompt(messages, MODEL).tokens > 0
+
+
+def test_context_is_found_in_the_first_block_that_is_closed():
+    text = "Use <sources> well.\n<context>Paris lies on the Seine.</context>\nWhere is Paris?"
+    shares = analyze_prompt([{"role": "user", "content": text}], MODEL).shares
+    context = next(share for share in shares if share.source == "context")
+    assert context.tokens == count_tokens("<context>Paris lies on the Seine.</context>", MODEL)
