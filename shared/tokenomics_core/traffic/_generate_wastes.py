@@ -6,15 +6,19 @@ import math
 from random import Random
 from typing import Any
 
+from tokenomics_core.cache import FixedThreshold, ResponseCache
+from tokenomics_core.embedding import StaticEmbedder
 from tokenomics_core.traffic import _generate_texts as texts
 from tokenomics_core.traffic._generate_call import Call, Mark, Talk, text_tokens
 from tokenomics_core.traffic._generate_features import DOCUMENTS, DRAFTING, EDITS, INCIDENTS, SUPPORT
-from tokenomics_core.traffic._generate_questions import draw_question, reword
+from tokenomics_core.traffic._generate_questions import Question, draw_question, reword
 from tokenomics_core.traffic._generate_sessions import PASSAGES, Session, Sessions, passages_text
 
 __all__ = ["Wastes"]
 
 _LOOPS_FROM = 3
+_TRIES = 40
+_EMBEDDER = StaticEmbedder()  # loads its weights when it is first used
 
 
 class Wastes:
@@ -54,8 +58,9 @@ class Wastes:
         return call
 
     def near_repeats(self, random: Random) -> Session:
-        """Ask something that others ask later in other words."""
+        """Ask something that others ask later in other words, near enough for a response cache to tell."""
         question = draw_question(random, self._sessions.number())
+        asked = ResponseCache(embedder=_EMBEDDER, policy=FixedThreshold())
         used: set[str] = set()
         wait = 0.0
         marks: tuple[Mark, ...] = ()
@@ -65,8 +70,11 @@ class Wastes:
             answer = texts.answer_about(random, question.thing, sentences=random.randrange(3, 6))
             yield wait, talk.call(answer, marks=marks)
             used.add(question.text)
-            question = reword(random, question, used)
-            wait, marks = self._wait(random), (Mark("near_repeats"),)
+            asked.put("support", question.text, answer)
+            anew = _worded_anew(random, question, used, asked)
+            if anew is None:
+                return
+            question, wait, marks = anew, self._wait(random), (Mark("near_repeats"),)
 
     def unstable_prefix(self, random: Random) -> Session:
         """Send the same long instructions behind a time and an id, one report after another."""
@@ -163,3 +171,12 @@ class Wastes:
     def _wait(self, random: Random) -> float:
         """Draw a wait of which short ones are as usual as long ones."""
         return math.exp(random.uniform(math.log(120.0), math.log(max(self._longest_s, 240.0))))
+
+
+def _worded_anew(random: Random, question: Question, used: set[str], asked: ResponseCache) -> Question | None:
+    """Word a question anew so that the cache serves it; None where it serves no other wording."""
+    for _ in range(_TRIES):
+        anew = reword(random, question, used)
+        if asked.get("support", anew.text) is not None:
+            return anew
+    return None

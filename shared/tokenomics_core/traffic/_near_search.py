@@ -28,6 +28,7 @@ __all__ = ["find_near"]
 _NEIGHBOURS: Final = 10
 """As many as the response cache asks its store for."""
 _LISTED: Final = 48
+_LEARNED_FROM: Final = 30
 _LEAST_SIMILARITY: Final = 0.5
 _DENSE: Final = 1_500
 _TEXTS_AT_ONCE: Final = 40_000
@@ -149,7 +150,7 @@ class _Block:
 
     def _farther(self) -> float | None:
         """Return how near farther questions are on average, which the cache learns as it goes."""
-        if len(self._texts) < 4:
+        if len(self._texts) < _LEARNED_FROM:
             return None
         nearest = self._similarities[:, :_NEIGHBOURS]
         return float(nearest[:, nearest.shape[1] // 2 :].mean())
