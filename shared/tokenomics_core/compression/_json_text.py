@@ -19,6 +19,7 @@ __all__ = [
     "is_number",
     "minified",
     "quoted",
+    "without_blanks",
 ]
 
 Json: TypeAlias = Union[dict[str, "Json"], list["Json"], str, bool, None]  # noqa: UP007 - refers to itself
@@ -28,6 +29,7 @@ NOTE_KEY = "…"
 """Under which an object says how many of its entries were left out."""
 
 _DEEPEST = 100
+_STRING_OR_BLANKS = re.compile(r'("(?:[^"\\]|\\.)*")|\s+')
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
 
 
@@ -90,6 +92,18 @@ def minified(value: Json) -> str:
     parts: list[str] = []
     _write(value, parts)
     return "".join(parts)
+
+
+def without_blanks(text: str) -> str | None:
+    """Return a JSON text without the blanks between its parts, all else to the letter; None where it is none.
+
+    So is shortened what `exact_json` refuses: an object that names a key twice keeps both values.
+    """
+    try:
+        json.loads(text, parse_float=Number, parse_int=Number, parse_constant=_no_constant)
+    except (ValueError, RecursionError):
+        return None
+    return _STRING_OR_BLANKS.sub(lambda match: match[1] or "", text)
 
 
 def quoted(text: str) -> str:

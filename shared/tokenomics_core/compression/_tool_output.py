@@ -5,13 +5,21 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal
 
 from tokenomics_core.compression._columnar import columnar
 from tokenomics_core.compression._columnar_read import read_columnar
 from tokenomics_core.compression._fold import fold_diff, fold_log, fold_repeats, fold_trace
 from tokenomics_core.compression._html import html_text, is_html
-from tokenomics_core.compression._json_text import Json, NotExactJsonError, exact_json, minified, quoted
+from tokenomics_core.compression._json_text import (
+    Json,
+    NotExactJsonError,
+    exact_json,
+    minified,
+    quoted,
+    without_blanks,
+)
 from tokenomics_core.compression._lines import fit_lines, relevance
 from tokenomics_core.compression._prune import prune
 from tokenomics_core.errors import ConfigurationError
@@ -68,10 +76,10 @@ def compress_tool_output(
     """Shorten a tool's output by what it is.
 
     JSON becomes columnar (each name once) or minified, whichever is shorter, and `restore_json` gives it back
-    to the digit. Logs keep every line of a rare kind and the first and last of a frequent one, HTML its text,
-    diffs the changes, traces their outermost and innermost frames; other text says repeated lines once. With
-    `max_tokens` more is left out until it fits: what `query` asks for and lines that speak of errors stay
-    longest.
+    to the digit; JSON that names a key twice loses its blanks only. Logs keep every line of a rare kind and
+    the first and last of a frequent one, HTML its text, diffs the changes, traces their outermost and
+    innermost frames; other text says repeated lines once. With `max_tokens` more is left out until it fits:
+    what `query` asks for and lines that speak of errors stay longest.
 
     Args:
         output: What the tool said.
@@ -87,26 +95,23 @@ def compress_tool_output(
         ConfigurationError: An argument that cannot be; nothing was compressed.
     """
     _check(output, max_tokens, kind, form, lossless)
-    tokens = count or (lambda text: int(count_tokens(text, model)))
+    tokens = cache(count or (lambda text: int(count_tokens(text, model))))  # for this call; texts come back
     before = tokens(output)
-    found = kind or kind_of(output)
+    source = _understood(output, kind)
     best = _Draft(output, True)
-    value = None
-    if found == "json":
-        value = _read(output)
-        if value is not None:
-            best = min((best, *_json_drafts(value, form)), key=lambda draft: tokens(draft.text))
+    if source.is_json:
+        best = min((best, *_json_drafts(source, form)), key=lambda draft: tokens(draft.text))
     elif not lossless:
-        folded = _folded(output, found)
+        folded = _folded(output, source.kind)
         if tokens(folded.text) < before:
             best = folded
     if max_tokens is not None and tokens(best.text) > max_tokens:
         score = relevance(query)
-        shorter = _pruned(value, form, max_tokens, tokens, score)
-        if shorter is None and form == "json" and value is not None:
+        shorter = _pruned(source.value, form, max_tokens, tokens, score)
+        if shorter is None and form == "json" and source.is_json:
             shorter = _noted(output, max_tokens, tokens)
         best = shorter or _cut(best, max_tokens, tokens, score)
-    return CompressedOutput(best.text, found, best.lossless, before, tokens(best.text), best.missing)
+    return CompressedOutput(best.text, source.kind, best.lossless, before, tokens(best.text), best.missing)
 
 
 def restore_json(text: str) -> str:
@@ -135,11 +140,38 @@ def _read_table(text: str) -> Json:
     return read_columnar(text)
 
 
-def kind_of(output: str) -> OutputKind:
-    """Find out what an output is."""
-    start = output.lstrip()[:1]
-    if start in ("{", "[") and _read(output) is not None:
-        return "json"
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """An output as it was understood.
+
+    Attributes:
+        kind: What it is.
+        value: What its JSON says; None where it is no JSON, or none that can be written back exactly.
+        short: JSON without blanks where that is so; None elsewhere.
+    """
+
+    kind: OutputKind
+    value: Json = None
+    short: str | None = None
+
+    @property
+    def is_json(self) -> bool:
+        return self.value is not None or self.short is not None
+
+
+def _understood(output: str, kind: OutputKind | None) -> _Source:
+    """Find out what an output is, and read it once."""
+    if kind in (None, "json") and (kind == "json" or output.lstrip()[:1] in ("{", "[")):
+        try:
+            return _Source("json", exact_json(output))
+        except NotExactJsonError:
+            short = without_blanks(output)
+            if kind == "json" or short is not None:
+                return _Source("json", None, short)
+    return _Source(kind or _kind_of_text(output))
+
+
+def _kind_of_text(output: str) -> OutputKind:
     if is_html(output):
         return "html"
     lines = output.split("\n")
@@ -161,7 +193,10 @@ class _Draft:
     missing: tuple[str, ...] = ()
 
 
-def _json_drafts(value: Json, form: str) -> list[_Draft]:
+def _json_drafts(source: _Source, form: str) -> list[_Draft]:
+    if source.short is not None:
+        return [_Draft(source.short, True)]
+    value = source.value
     short = minified(value)
     drafts = [_Draft(short, True)]
     if form == "auto" and isinstance(value, (dict, list)):
@@ -224,13 +259,6 @@ def _cut(
 ) -> _Draft:
     kept, left_out = fit_lines(draft.text.split("\n"), max_tokens, tokens, score)
     return _Draft(kept, False, (*draft.missing, f"{left_out} lines"))
-
-
-def _read(output: str) -> Json:
-    try:
-        return exact_json(output)
-    except NotExactJsonError:
-        return None
 
 
 def _check(output: str, max_tokens: int | None, kind: str | None, form: str, lossless: bool) -> None:

@@ -138,10 +138,8 @@ def test_a_number_keeps_its_spelling(number):
     assert f'"a":{number},' in restore_json(compress_tool_output(text, count=len).text)
 
 
-@pytest.mark.parametrize(
-    "text", ['{"a": 1, "a": 2}', "[NaN, 1]", "{'a': 1}", '{"a": 1} and more', "[" * 5000]
-)
-def test_what_is_no_exact_json_is_left_as_it_is(text):
+@pytest.mark.parametrize("text", ["[NaN, 1]", "{'a': 1}", '{"a": 1} and more', "[" * 5000])
+def test_what_is_no_json_is_left_as_it_is(text):
     short = compress_tool_output(text, kind="json", count=len)
     assert short.text == text
 

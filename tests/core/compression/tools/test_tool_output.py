@@ -207,3 +207,48 @@ def test_many_long_strings_are_cut_together():
     short = compress_tool_output(json.dumps(notes), max_tokens=60_000, count=words)
     assert words(short.text) <= 60_000
     assert short.text.count("characters left out") == 300
+
+
+TWICE = (
+    '{ "a": 1, "a" : 2.50, "text": "two  blanks \\" and a quote", "rows": ['
+    + ", ".join(f'{{ "id": {at}, "id": {at + 1}, "v": "some value {at}" }}' for at in range(40))
+    + "] }"
+)
+
+
+def pairs(text):
+    return json.loads(text, object_pairs_hook=list, parse_float=str)
+
+
+def test_json_that_names_a_key_twice_keeps_both_values():
+    for lossless in (True, False):
+        short = compress_tool_output(TWICE, lossless=lossless)
+        assert (short.kind, short.lossless, short.missing) == ("json", True, ())
+        assert pairs(short.text) == pairs(TWICE)
+        assert short.tokens_after < short.tokens_before
+
+
+@pytest.mark.parametrize("form", ["auto", "json"])
+def test_json_that_names_a_key_twice_is_never_cut_without_saying_so(form):
+    short = compress_tool_output(TWICE, max_tokens=120, form=form)
+    assert short.tokens_after <= 120
+    assert not short.lossless
+    assert "left out" in short.text
+    assert short.missing
+    if form == "json":
+        assert "left out" in json.loads(short.text)
+
+
+@pytest.mark.parametrize(
+    "output", [json.dumps([{"id": at, "v": "x" * at} for at in range(60)]), "a b\n" * 99]
+)
+@pytest.mark.parametrize("budget", [None, 40])
+def test_no_text_is_counted_twice(output, budget):
+    counted = []
+
+    def count(text):
+        counted.append(text)
+        return len(text)
+
+    compress_tool_output(output, max_tokens=budget, count=count)
+    assert len(counted) == len(set(counted))
