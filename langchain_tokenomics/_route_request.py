@@ -12,10 +12,11 @@ from langchain_core.prompt_values import PromptValue
 
 from langchain_tokenomics._budget_shape import bound_of
 from langchain_tokenomics._messages import attribution_of
+from langchain_tokenomics._route_schemas import schema_text
 from tokenomics_core.routing import RouteRequest
 from tokenomics_core.routing._harness import without_harness
 
-__all__ = ["KEYS", "Defaults", "messages_of", "read_request"]
+__all__ = ["KEYS", "Defaults", "messages_of", "read_request", "tool_names"]
 
 KEYS: Final = ("task", "max_cost_usd", "quality_floor", "language", "downgrade_to", "route_question")
 """What a config may say to the router, as metadata or under `configurable`."""
@@ -42,6 +43,7 @@ class Defaults:
     quality_floor: float | None = None
     tools: tuple[str, ...] = ()
     needs: frozenset[str] = frozenset()
+    schemas: str = ""
 
 
 def messages_of(value: Any) -> list[BaseMessage]:
@@ -75,7 +77,8 @@ def read_request(
     place, question = _ask(messages)
     own = said.get("route_question")
     names = (*defaults.tools, *tool_names(kwargs.get("tools")))
-    conversation = attribution_of({**metadata, **said}, "").conversation
+    who = attribution_of({**metadata, **said}, "")
+    turn, begins_turn = _turn(messages, place, bool(names), who.user)
     return RouteRequest(
         question=own if isinstance(own, str) else question,
         history=tuple(
@@ -90,8 +93,10 @@ def read_request(
         task=said.get("task", defaults.task),
         max_cost_usd=said.get("max_cost_usd", defaults.max_cost_usd),
         quality_floor=said.get("quality_floor", defaults.quality_floor),
-        conversation=conversation,
-        turn=_turn(messages, place, bool(names)),
+        conversation=who.conversation,
+        turn=turn,
+        begins_turn=begins_turn,
+        around="\n".join(_around(messages, place, question, [defaults.schemas, schema_text(kwargs)])),
         downgrade_to=said.get("downgrade_to", downgrade_to),
     )
 
@@ -133,22 +138,38 @@ def _text(message: BaseMessage) -> str:
     return "\n".join(part for part in parts if isinstance(part, str))
 
 
-def _turn(messages: Sequence[BaseMessage], place: int | None, may_loop: bool) -> str | None:
-    """Name the ask: by its message's id or, where calls of tools may follow, by all that leads up to it."""
+def _around(
+    messages: Sequence[BaseMessage], place: int | None, question: str, schemas: list[str]
+) -> Iterator[str]:
+    """Yield what is sent besides the words of question and history."""
+    if place is not None and len(whole := _text(messages[place])) > len(question):
+        yield whole[len(question) :]
+    for message in messages:
+        if isinstance(message, AIMessage):
+            yield from (str(call.get("args")) for call in message.tool_calls)
+    yield from filter(None, schemas)
+
+
+def _turn(
+    messages: Sequence[BaseMessage], place: int | None, may_loop: bool, user: str | None
+) -> tuple[str | None, bool]:
+    """Name the ask, and say whether this is its first call.
+
+    Its message's id names it, with its words, as ids may be no more than numbers; where it has none and calls
+    of tools may follow, all that leads up to it. The latter may be asked again, and is another ask then.
+    """
     if place is None:
-        return None
+        return None, False
     ask = messages[place]
-    if ask.id:
-        return ask.id
     loops = may_loop or any(isinstance(message, ToolMessage) for message in messages[place:])
-    if not loops:
-        return None
-    digest = hashlib.sha256()
-    for message in messages[: place + 1]:
+    if not ask.id and not loops:
+        return None, False
+    digest = hashlib.sha256(f"{user}\x00{ask.id}\x00".encode(errors="surrogatepass"))
+    for message in messages[place : place + 1] if ask.id else messages[: place + 1]:
         digest.update(f"{message.type}\x00{_text(message)}\x00".encode(errors="surrogatepass"))
         if isinstance(message, AIMessage):
             digest.update("\x00".join(str(call.get("id")) for call in message.tool_calls).encode())
-    return digest.hexdigest()[:32]
+    return digest.hexdigest()[:32], not ask.id and place == len(messages) - 1
 
 
 def _needs(messages: Sequence[BaseMessage]) -> Iterator[str]:

@@ -18,6 +18,7 @@ from langchain_tokenomics._budget_gate import current_cover
 from langchain_tokenomics._budget_steps import Step, Steps, take, take_async
 from langchain_tokenomics._messages import attribution_of
 from langchain_tokenomics._route_request import Defaults, messages_of, read_request, tool_names
+from langchain_tokenomics._route_schemas import schema_text
 from langchain_tokenomics._route_steps import Attempt, RouteSteps
 from langchain_tokenomics._route_tiers import TierModel, answer_of, router_of, tier_models
 from tokenomics_core.budgets import Budgets
@@ -57,6 +58,7 @@ class ModelRouter(RunnableSerializable[LanguageModelInput, AIMessage]):
     handles: tuple[type[BaseException], ...] = Field(default=(Exception,), repr=False)
     bound_tools: tuple[str, ...] = ()
     bound_needs: frozenset[str] = frozenset()
+    bound_schemas: str = Field(default="", repr=False)
     default_config: RunnableConfig = Field(default_factory=RunnableConfig, exclude=True, repr=False)
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
@@ -75,6 +77,7 @@ class ModelRouter(RunnableSerializable[LanguageModelInput, AIMessage]):
         handles: tuple[type[BaseException], ...] = (Exception,),
         bound_tools: Sequence[str] = (),
         bound_needs: frozenset[str] = frozenset(),
+        bound_schemas: str = "",
         default_config: RunnableConfig | None = None,
         name: str | None = None,
         **settings: Any,
@@ -97,6 +100,7 @@ class ModelRouter(RunnableSerializable[LanguageModelInput, AIMessage]):
             handles: Errors after which the next tier is asked.
             bound_tools: Names of the tools that are bound; set by `bind_tools`.
             bound_needs: What bound schemas need; set by `with_structured_output`.
+            bound_schemas: What bound tools and schemas add to a prompt; set by both.
             default_config: Under every call's own; set by `with_config`.
             name: Of this runnable.
             **settings: For the `Router` that is made here.
@@ -129,6 +133,7 @@ class ModelRouter(RunnableSerializable[LanguageModelInput, AIMessage]):
             "handles": handles,
             "bound_tools": tuple(bound_tools),
             "bound_needs": bound_needs,
+            "bound_schemas": bound_schemas,
             "name": name,
             "default_config": default_config if default_config is not None else RunnableConfig(),
         }
@@ -141,6 +146,7 @@ class ModelRouter(RunnableSerializable[LanguageModelInput, AIMessage]):
         return self._mapped(
             lambda model: model.bind_tools(tools, **kwargs),
             bound_tools=(*self.bound_tools, *tool_names(tools)),
+            bound_schemas=self.bound_schemas + schema_text({"tools": tools}),
         )
 
     def with_structured_output(self, schema: Any, **kwargs: Any) -> ModelRouter:
@@ -151,6 +157,7 @@ class ModelRouter(RunnableSerializable[LanguageModelInput, AIMessage]):
         return self._mapped(
             lambda model: model.with_structured_output(schema, **kwargs),
             bound_needs=self.bound_needs | ({needs} - {"json_mode"}),
+            bound_schemas=self.bound_schemas + schema_text({"tools": [schema]}),
         )
 
     def with_config(self, config: RunnableConfig | None = None, **kwargs: Any) -> ModelRouter:
@@ -285,6 +292,7 @@ class ModelRouter(RunnableSerializable[LanguageModelInput, AIMessage]):
             quality_floor=self.quality_floor,
             tools=self.bound_tools,
             needs=self.bound_needs,
+            schemas=self.bound_schemas,
         )
         return read_request(messages_of(value), config, kwargs, defaults, downgrade_to=downgrade_to)
 

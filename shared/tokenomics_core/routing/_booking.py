@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
@@ -30,12 +30,9 @@ class Booking:
         self._open: Recent[_Open] = Recent(entries)
         self._lock = threading.Lock()
 
-    def open(self, plan: Plan, choice: Choice, route_id: str) -> Route:
+    def open(self, plan: Plan, choice: Choice, route_id: str, fallbacks: tuple[Tier, ...]) -> Route:
         """Make the route of a choice and remember it."""
         chosen, request = choice.candidate, plan.request
-        place = next((rank for rank, item in enumerate(plan.allowed) if item.tier is chosen.tier), 0)
-        upwards = [item.tier for item in plan.allowed[place + 1 :]]
-        downwards = [item.tier for item in reversed(plan.allowed[:place])]
         route = Route(
             tier=chosen.tier,
             probabilities=choice.probabilities,
@@ -51,13 +48,13 @@ class Booking:
             propensity=choice.propensity,
             arm=choice.arm,
             shadow=None if choice.shadow is None else choice.shadow.tier.name,
-            fallbacks=(*upwards, *downwards),
+            fallbacks=fallbacks,
             conversation=request.conversation,
             turn=request.turn,
             cold_cache_usd=cold_usd(self._costs, plan, chosen),
             id=route_id,
         )
-        self._open.put(route_id, _Open(route, plan.cached_tokens, _costs_of(plan)))
+        self._open.put(route_id, _opened(route, plan))
         self._counts.decided(route, *choice.notes)
         if choice.shadow is not None:
             self._counts.shadowed(choice.shadow.tier is not chosen.tier, choice.shadow.cost_usd)
@@ -65,7 +62,7 @@ class Booking:
 
     def keep(self, route: Route, plan: Plan) -> Route:
         """Remember a further call of a decision."""
-        self._open.put(route.id, _Open(route, plan.cached_tokens, _costs_of(plan)))
+        self._open.put(route.id, _opened(route, plan))
         return route
 
     def follow(self, route: Route, tier: Tier, why: str) -> Route:
@@ -82,7 +79,7 @@ class Booking:
             shadow=None,
         )
         if known is None:
-            known = _Open(following, 0, {}, {route.tier.name})
+            known = _Open(following, 0, {}, failed={route.tier.name})
         self._open.put(route.id, replace(known, route=following))
         return following
 
@@ -90,6 +87,14 @@ class Booking:
         """Return a decision by its id; None if it is no longer known."""
         known = self._open.get(route_id)
         return None if known is None else known.route
+
+    def affords(self, route: Route, tiers: Iterable[str]) -> bool:
+        """Whether calls of all these tiers stay within the limit of the request, as far as that is known."""
+        known = self._open.get(route.id)
+        if known is None or known.limit_usd is None:
+            return True
+        costs = [known.worst_usd.get(tier) for tier in tiers]
+        return sum((cost for cost in costs if cost is not None), Decimal(0)) <= known.limit_usd
 
     def fails_first(self, route: Route) -> bool:
         """Whether this failure of a decision's tier was not told before."""
@@ -156,14 +161,19 @@ class _Open:
         route: The decision.
         cached_tokens: What the warm cache held.
         costs_usd: Expected costs by tier.
+        limit_usd: What the request may cost; None without a limit.
+        worst_usd: Where there is a limit, what each tier may cost at most.
         failed: Tiers whose failure was told.
     """
 
     route: Route
     cached_tokens: int
     costs_usd: Mapping[str, Decimal | None]
+    limit_usd: Decimal | None = None
+    worst_usd: Mapping[str, Decimal | None] = field(default_factory=dict)
     failed: set[str] = field(default_factory=set)
 
 
-def _costs_of(plan: Plan) -> dict[str, Decimal | None]:
-    return {item.tier.name: item.cost_usd for item in plan.allowed}
+def _opened(route: Route, plan: Plan) -> _Open:
+    costs = {item.tier.name: item.cost_usd for item in plan.allowed}
+    return _Open(route, plan.cached_tokens, costs, plan.request.max_cost_usd, plan.worst_usd)

@@ -215,11 +215,22 @@ class Cascade:
         return self._attempts.get(route.id) or 1
 
     def _above(self, route: Route) -> Tier | None:
-        """Return the next stronger tier that is not resting, or the next stronger one."""
-        if self._made(route) >= self._most:
+        """Return the next stronger tier that is not resting, or the next stronger one.
+
+        Not one that another above makes pointless, nor one that together with what was asked already would
+        pass the limit of the request. What is served for a test is served as it is.
+        """
+        if self._made(route) >= self._most or route.shadow is not None or route.arm == "holdout":
             return None
         rank = self._ranks.get(route.tier.name, -1)
         above = [tier for tier in route.fallbacks if self._ranks.get(tier.name, -1) > rank]
+        names, dominated = {tier.name for tier in above}, self.router.dominated
+        asked = {*(self._drafts.get(route.id) or ()), route.tier.name}
+        above = [
+            tier
+            for tier in above
+            if dominated.get(tier.name) not in names and self.router.affords(route, {*asked, tier.name})
+        ]
         above.sort(key=lambda tier: self._ranks[tier.name])
         awake = [tier for tier in above if self.router.health(tier.name).rests_s <= 0]
         return next(iter(awake or above), None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -73,6 +74,8 @@ class Chooser:
 
     def choose(self, plan: Plan, assessment: Assessment) -> Choice:
         """Choose one of the candidates; the policy learns from it."""
+        if assessment.score is not None and not math.isfinite(assessment.score):
+            raise ConfigurationError(f"{assessment.name} gave a score of {assessment.score!r}")
         chances = {item.tier.name: self._chance(item, assessment) for item in plan.allowed}
         candidates = [
             Candidate(item.tier, item.cost_usd, chances[item.tier.name]) for item in plan.candidates
@@ -125,7 +128,11 @@ class Chooser:
         chance = assessment.probabilities.get(item.tier.name)
         if chance is None:
             chance = item.tier.quality
-        return None if chance is None else self._feedback.adjust(item.tier.name, chance)
+        if chance is None:
+            return None
+        if not 0 <= chance <= 1:
+            raise ConfigurationError(f"{assessment.name} gave {item.tier.name} a chance of {chance!r}")
+        return self._feedback.adjust(item.tier.name, chance)
 
     def _policy_for(self, arm: str, plan: Plan) -> Policy:
         if plan.request.quality_floor is not None:

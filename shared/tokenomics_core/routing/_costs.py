@@ -96,8 +96,8 @@ def input_tokens_of(request: RouteRequest, smallest_window: int | None) -> int:
     if request.input_tokens is not None:
         return request.input_tokens
     text = request.question
-    if request.history:
-        text = "\n".join([*(turn for _, turn in request.history), text])
+    if request.history or request.around:
+        text = "\n".join([*(turn for _, turn in request.history), request.around, text])
     if text.isascii() and (smallest_window is None or len(text) * _FAR_BELOW < smallest_window):
         return len(text) // _CHARACTERS_PER_TOKEN + 1
     return estimate_tokens(text)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
 from tokenomics_core.routing._costs import Costs, input_tokens_of
@@ -27,7 +27,9 @@ class Plan:
     Attributes:
         request: What is asked.
         allowed: All that can serve it within its own limit, the weakest first.
+        reachable: Of these, what errors and escalations may lead to: none above a budget's tier.
         candidates: Of these, the ones to choose from, with their expected costs.
+        worst_usd: Where the request has a limit, what each tier may cost at most.
         reasons: Why others were left out.
         input_tokens: Of the whole prompt.
         current: The tier whose prompt cache is warm; None if none is known.
@@ -39,6 +41,7 @@ class Plan:
 
     request: RouteRequest
     allowed: Sequence[Candidate]
+    reachable: Sequence[Candidate]
     candidates: Sequence[Candidate]
     reasons: tuple[str, ...]
     input_tokens: int
@@ -47,6 +50,7 @@ class Plan:
     dearest: str | None
     counterfactual_usd: Decimal | None
     safe: int | None
+    worst_usd: Mapping[str, Decimal | None] = field(default_factory=dict)
 
 
 class Planner:
@@ -91,15 +95,21 @@ class Planner:
             Candidate(tier, self._cost(tier, request, size, cached if tier.name == current else 0), None)
             for tier in able
         ]
+        worst: dict[str, Decimal | None] = {}
         if request.max_cost_usd is not None:
-            allowed = self._affordable(allowed, request, size, current, cached)
+            worst = self._worst(allowed, request, size, current, cached)
+            allowed = affordable(allowed, worst, request.max_cost_usd)
         reasons: list[str] = []
-        candidates = self._preferred(allowed, request, reasons)
+        reachable = allowed
+        if request.downgrade_to is not None:
+            reachable = self._downgraded(allowed, request.downgrade_to, reasons)
+        candidates = self._preferred(reachable, reasons)
         dearest, counterfactual = self._counterfactual(allowed, request, size, current, cached)
         names = [candidate.tier.name for candidate in candidates]
         return Plan(
             request=request,
             allowed=allowed,
+            reachable=reachable,
             candidates=candidates,
             reasons=tuple(reasons),
             input_tokens=size,
@@ -108,6 +118,7 @@ class Planner:
             dearest=dearest,
             counterfactual_usd=counterfactual,
             safe=names.index(self._safe_tier) if self._safe_tier in names else None,
+            worst_usd=worst,
         )
 
     def again(self, made: Route, plan: Plan) -> Route | None:
@@ -125,8 +136,16 @@ class Planner:
             router_usd=Decimal(0),
             cold_cache_usd=Decimal(0),
             propensity=1.0,
-            fallbacks=tuple(item.tier for item in plan.allowed if item.tier.name != name),
+            fallbacks=self.fallbacks(plan, made.tier),
         )
+
+    def fallbacks(self, plan: Plan, tier: Tier) -> tuple[Tier, ...]:
+        """Return where to go from a tier: upwards, downwards, and last what another makes pointless."""
+        place = next((rank for rank, item in enumerate(plan.reachable) if item.tier is tier), 0)
+        others = [*plan.reachable[place + 1 :], *reversed(plan.reachable[:place])]
+        dominated, names = self.dominated(), {item.tier.name for item in plan.reachable}
+        others.sort(key=lambda item: dominated.get(item.tier.name, ("", ""))[0] in names)
+        return tuple(item.tier for item in others)
 
     def _warm_cache(self, request: RouteRequest, size: int) -> tuple[str | None, int]:
         current, cached = request.current_tier, request.cached_tokens
@@ -142,21 +161,18 @@ class Planner:
     ) -> Decimal | None:
         return self._costs.expected_usd(tier, size, request.max_output_tokens, cached, worst=worst)
 
-    def _affordable(
+    def _worst(
         self, allowed: list[Candidate], request: RouteRequest, size: int, current: str | None, cached: int
-    ) -> list[Candidate]:
-        worst = {
+    ) -> dict[str, Decimal | None]:
+        return {
             item.tier.name: self._cost(
                 item.tier, request, size, cached if item.tier.name == current else 0, worst=True
             )
             for item in allowed
         }
-        return affordable(allowed, worst, request.max_cost_usd or Decimal(0))
 
-    def _preferred(
-        self, allowed: list[Candidate], request: RouteRequest, reasons: list[str]
-    ) -> list[Candidate]:
-        kept = allowed
+    def _preferred(self, reachable: list[Candidate], reasons: list[str]) -> list[Candidate]:
+        kept = reachable
         dominated = self._dominated if self._dominated is not None else self.dominated()
         if dominated:
             names = {item.tier.name for item in kept}
@@ -166,8 +182,6 @@ class Planner:
                 "dearer and worse than another",
                 reasons,
             )
-        if request.downgrade_to is not None:
-            kept = self._downgraded(kept, request.downgrade_to, reasons)
         kept = prefer(
             kept, lambda item: not self._health.rests(item.tier.name), "resting after errors", reasons
         )

@@ -27,10 +27,14 @@ class RouteRequest:
         input_tokens: Of the whole prompt; estimated from question and history if None.
         max_output_tokens: Most tokens that the answer may take; None for what answers usually take.
         task: What kind of task the caller says it is.
-        max_cost_usd: Most that the call may be expected to cost.
+        max_cost_usd: Most that the call may be expected to cost, escalations included: at the longest answer
+            where `max_output_tokens` is given, else at the usual length.
         quality_floor: Least chance of a good answer to accept, in [0, 1].
         conversation: Requests of the same one keep to their tier where a switch does not pay.
         turn: The human ask it belongs to; all calls of one ask, as in a tool loop, get one decision.
+        begins_turn: Whether it is the first call of its ask: an earlier ask of the same name is another.
+        around: Text that goes along and is neither question nor history, such as schemas of tools; it counts
+            for the size of the prompt alone.
         current_tier: The tier whose prompt cache is warm.
         cached_tokens: How many input tokens that cache holds.
         downgrade_to: The dearest tier allowed, as a budget's `Limit` says.
@@ -48,6 +52,8 @@ class RouteRequest:
     quality_floor: float | None = None
     conversation: str | None = None
     turn: str | None = None
+    begins_turn: bool = False
+    around: str = ""
     current_tier: str | None = None
     cached_tokens: int | None = None
     downgrade_to: str | None = None

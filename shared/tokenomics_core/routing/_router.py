@@ -6,7 +6,7 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
 
 from tokenomics_core.errors import ConfigurationError
@@ -291,6 +291,15 @@ class Router:
         """Test whether scores and outcomes are still those of the fit."""
         return self._drift.test()
 
+    def affords(self, route: Route, tiers: Iterable[str]) -> bool:
+        """Whether calls of all these tiers stay within the `max_cost_usd` of a route's request."""
+        return self._booking.affords(route, tiers)
+
+    @property
+    def dominated(self) -> Mapping[str, str]:
+        """Tiers that are dearer and worse than another, with the name of that one; see `warnings`."""
+        return {name: better for name, (better, _) in self._planner.dominated().items()}
+
     @property
     def warnings(self) -> tuple[str, ...]:
         """What is wrong with the choice of tiers, in plain words; prices are looked up for it."""
@@ -302,7 +311,7 @@ class Router:
             self._warn()
         plan = self._planner.plan(request)
         if request.turn is not None:
-            made = self._turns.get((request.conversation, request.turn))
+            made = None if request.begins_turn else self._turns.get((request.conversation, request.turn))
             if made is not None and (again := self._planner.again(made, plan)) is not None:
                 self._counts.note("sticky")
                 return self._booking.keep(again, plan)
@@ -329,7 +338,8 @@ class Router:
 
     def _stand(self, plan: Plan, choice: Choice) -> Route:
         """Make the choice the decision for this ask."""
-        route = self._booking.open(plan, choice, f"{self._rng.getrandbits(64):016x}")
+        fallbacks = self._planner.fallbacks(plan, choice.candidate.tier)
+        route = self._booking.open(plan, choice, f"{self._rng.getrandbits(64):016x}", fallbacks)
         self._remember(route)
         if _log.isEnabledFor(logging.INFO):
             _log.info(route.line())

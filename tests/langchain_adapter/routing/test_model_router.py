@@ -20,6 +20,7 @@ from tokenomics_core import BudgetExceededError as CoreBudgetExceededError
 from tokenomics_core import ConfigurationError
 from tokenomics_core.budgets import Budgets, Limit
 from tokenomics_core.routing import Assessment, Router, Threshold, Tier
+from tokenomics_core.routing._costs import input_tokens_of
 
 CHEAP, DEAR = "gpt-4o-mini", "gpt-4o"
 EASY, HARD = "What is the capital of France?", "Prove it, step by step."
@@ -296,6 +297,63 @@ def test_the_ask_is_the_last_human_words_without_tool_results_and_harness():
     asked = read_request([HumanMessage("passages")], {"metadata": {"route_question": "Why?"}}, {}, Defaults())
     assert asked.question == "Why?"
     assert ("human", "passages") in asked.history
+
+
+def test_all_that_is_sent_counts_for_the_size_of_the_prompt():
+    def size(messages, kwargs=None, **defaults):
+        return input_tokens_of(read_request(messages, {}, kwargs or {}, Defaults(**defaults)), None)
+
+    plain = size([HumanMessage("Why?")])
+    reminder = f"<system-reminder>{'word ' * 1000}</system-reminder> Why?"
+    assert size([HumanMessage(reminder)]) > plain + 1000
+    call = {"name": "search", "args": {"query": "word " * 1000}, "id": "1"}
+    loop = [HumanMessage("Why?"), AIMessage("", tool_calls=[call]), ToolMessage("found", tool_call_id="1")]
+    assert size(loop) > plain + 1000
+    schema = {"type": "function", "function": {"name": "f", "description": "word " * 1000}}
+    assert size([HumanMessage("Why?")], {"tools": [schema]}) > plain + 1000
+    assert size([HumanMessage("Why?")], {"tools": [search]}) > plain
+    assert size([HumanMessage("Why?")], schemas="word " * 1000) > plain + 1000
+
+
+def test_schemas_that_were_bound_send_a_prompt_up_that_would_not_fit_with_them(answers):
+    @tool
+    def verbose(query: str) -> str:
+        """Search."""
+        return query
+
+    verbose.description = "word " * 3_000
+    small = Tier(name="cheap", model=CHEAP, window=2_000)
+    router = ModelRouter(
+        [(small, answers.openai(CHEAP)), (Tier(name="dear", model=DEAR), answers.openai(DEAR))],
+        classifier=ByWord(),
+        policy=Threshold(0.5),
+    )
+    assert router.invoke(EASY).text == f"I am {CHEAP}"
+    assert router.bind_tools([verbose]).invoke(EASY).text == f"I am {DEAR}"
+
+
+def test_an_ask_is_neither_an_earlier_one_in_the_same_words_nor_anothers_of_the_same_number(answers):
+    router = make(answers).bind_tools([search])
+    answers.provider.inject(Fail(status=500), model=CHEAP)
+    assert router.invoke(EASY).text == f"I am {DEAR}"
+    assert router.invoke(EASY).text == f"I am {CHEAP}"
+    assert router.invoke([HumanMessage(EASY, id="1")]).text == f"I am {CHEAP}"
+    assert router.invoke([HumanMessage(HARD, id="1")]).text == f"I am {DEAR}"
+    turns = {
+        read_request(
+            [HumanMessage(EASY)], {"metadata": {"user_id": user}}, {"tools": [search]}, Defaults()
+        ).turn
+        for user in ("ada", "bob")
+    }
+    assert len(turns) == 2
+
+
+def test_a_soft_limit_holds_for_fallbacks_and_escalations_too(answers):
+    router = make(answers)
+    answers.provider.inject(Fail(status=500), model=CHEAP)
+    with pytest.raises(Exception, match="told to fail"):
+        router.invoke(EASY, {"metadata": {"downgrade_to": "cheap"}})
+    assert [request.model for request in answers.provider.requests] == [CHEAP]
 
 
 def test_a_loop_of_tools_is_one_decision(answers):

@@ -220,6 +220,43 @@ def test_an_escalation_never_lacks_a_capability_and_passes_over_a_resting_tier()
     assert walk(tired) == ["small", "large"]
 
 
+def test_an_escalation_stays_at_or_below_the_tier_that_a_budget_allows():
+    assert walk(Cascade(TIERS, NO, threshold=0.5), RouteRequest(question="q", downgrade_to="middle")) == [
+        "small",
+        "middle",
+    ]
+    assert walk(Cascade(TIERS, NO, threshold=0.5), RouteRequest(question="q", downgrade_to="small")) == [
+        "small"
+    ]
+
+
+def test_an_escalation_passes_over_a_tier_that_is_dearer_and_worse_than_another():
+    bad = Tier(name="bad", model="b", price=("30", "30"), quality=0.7)
+    assert walk(Cascade((SMALL, bad, LARGE), NO, threshold=0.5)) == ["small", "large"]
+    blind = Tier(name="large", model="l", price=("20", "20"), quality=0.95, capabilities=frozenset())
+    request = RouteRequest(question="q", needs=frozenset({"images"}))
+    assert walk(Cascade((SMALL, bad, blind), NO, threshold=0.5), request) == ["small", "bad"]
+
+
+@pytest.mark.parametrize(
+    ("limit", "seen"),
+    [("0.05", ["small", "middle", "large"]), ("0.012", ["small", "middle"]), ("0.003", ["small"])],
+)
+def test_drafts_and_answer_together_keep_to_the_limit_of_the_request(limit, seen):
+    request = RouteRequest(question="q", input_tokens=1000, max_output_tokens=1000, max_cost_usd=limit)
+    cascade = Cascade(TIERS, NO, threshold=0.5)
+    assert walk(cascade, request) == seen
+    spent = sum(tier.cost_usd for tier in cascade.stats().tiers.values())
+    assert spent <= Decimal(limit)
+
+
+@pytest.mark.parametrize("settings", [{"shadow": "small"}, {"holdout": 1.0, "safe_tier": "small"}])
+def test_what_is_served_for_a_test_is_served_as_it_is(settings):
+    cascade = Cascade(Router(TIERS, **settings), NO, threshold=0.5)
+    assert walk(cascade) == ["small"]
+    assert cascade.stats().cascades == 0
+
+
 def test_the_shipped_acceptor_goes_by_its_solved_gain():
     cascade = Cascade((SMALL, LARGE), AnswerAcceptor.pretrained())
     question = "Tom has 3 apples and buys 4 bags of 5 apples. How many apples does he have?"

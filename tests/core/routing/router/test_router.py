@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 import threading
 from collections import Counter
@@ -205,6 +206,26 @@ def test_a_failing_policy_or_one_that_points_nowhere_sends_to_the_safe_tier():
         assert router(policy=policy).decide("q").tier is LARGE
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"score": math.nan},
+        {"score": math.inf},
+        {"score": 0.1, "probabilities": {"small": math.nan, "large": 0.9}},
+        {"score": 0.1, "probabilities": {"small": 1.5, "large": 0.9}},
+    ],
+)
+def test_a_classifier_that_says_what_is_no_chance_has_failed(wrong):
+    class Broken:
+        def assess(self, request, tiers):
+            return Assessment(name="broken", **wrong)
+
+    made = router(classifier=Broken(), policy=Threshold(0.5))
+    route = made.decide("q")
+    assert (route.tier, route.policy) == (LARGE, "fail_open")
+    assert made.stats().failed_open == 1
+
+
 def test_failing_prices_leave_a_decision_with_unknown_cost():
     class Down:
         def cost(self, usage, model, provider=None, at=None):
@@ -233,6 +254,21 @@ def test_a_prompt_too_long_for_the_small_tier_goes_up_whole():
     assert made.decide(RouteRequest(question="字" * 1200)).tier is LARGE
     with pytest.raises(ConfigurationError, match="window of 1000 tokens"):
         router(tight).decide(RouteRequest(question="word " * 2000))
+
+
+def test_what_goes_along_counts_for_the_size_and_for_nothing_else():
+    seen = []
+
+    class Watching(Fixed):
+        def assess(self, request, tiers):
+            seen.append((request.question, request.history))
+            return super().assess(request, tiers)
+
+    short = Tier(name="small", model="s", price=("1", "1"), window=2_000, quality=0.9)
+    made = router(short, LARGE, policy=Threshold(0.5), classifier=Watching(0.0))
+    assert made.decide(RouteRequest(question="q", around="word " * 100)).tier is short
+    assert made.decide(RouteRequest(question="q", around="word " * 5_000)).tier is LARGE
+    assert seen == [("q", ())] * 2
 
 
 def test_offered_tools_need_a_tier_with_tools():
@@ -283,6 +319,22 @@ def test_a_budget_that_says_downgrade_lowers_the_tier_but_never_the_capability()
     )
 
 
+def test_an_error_leads_to_no_tier_above_the_one_that_a_budget_allows():
+    middle = Tier(name="middle", model="m", price=("2", "4"), quality=0.8)
+    made = router(SMALL, middle, LARGE, policy=Threshold(0.2), classifier=Fixed(0.9))
+    route = made.decide(RouteRequest(question="q", downgrade_to="middle"))
+    assert [tier.name for tier in route.fallbacks] == ["small"]
+    last = made.next_tier(route, "boom")
+    assert last.tier is SMALL
+    assert made.next_tier(last, "boom") is None
+
+
+def test_after_an_error_a_tier_that_another_makes_pointless_comes_last():
+    bad = Tier(name="bad", model="b", price=("20", "40"), quality=0.7)
+    made = router(SMALL, bad, LARGE, policy=Threshold(0.5), classifier=Fixed(0.0))
+    assert [tier.name for tier in made.decide("q").fallbacks] == ["large", "bad"]
+
+
 def test_a_quality_floor_takes_the_cheapest_tier_that_reaches_it_within_the_limit():
     middle = Tier(name="middle", model="m", price=("2", "4"), quality=0.8)
     made = router(SMALL, middle, LARGE)
@@ -314,6 +366,17 @@ def test_one_ask_gets_one_decision_however_many_calls_it_takes():
     assert made.decide(RouteRequest(question="q", conversation="other", turn="1")).tier is LARGE
     assert made.stats().sticky == 1
     assert made.stats().decisions == 3
+
+
+def test_an_ask_that_begins_anew_is_decided_anew_whatever_became_of_an_earlier_one_of_its_name():
+    made = router(policy=Threshold(0.5), classifier=Fixed(0.0))
+    first = made.decide(RouteRequest(question="q", turn="t", begins_turn=True))
+    made.redirect(first, LARGE, "its answer was rejected")
+    assert made.decide(RouteRequest(question="q", turn="t")).tier is LARGE
+    second = made.decide(RouteRequest(question="q", turn="t", begins_turn=True))
+    assert second.tier is SMALL
+    assert second.id != first.id
+    assert made.decide(RouteRequest(question="q", turn="t")).id == second.id
 
 
 def test_a_sticky_tier_gives_way_where_it_can_no_longer_serve():
