@@ -25,7 +25,8 @@ FLOORS = {
     2: {"ledger", "budgets", "cache", "routing", "compression", "prompts"},
     3: {"batch", "evaluation", "observability", "economics"},
     4: {"traffic"},
-    5: {"cli", "config"},
+    5: {"config"},
+    6: {"cli"},
 }
 FLOOR_OF = {area: floor for floor, areas in FLOORS.items() for area in areas}
 FRAMEWORKS = {

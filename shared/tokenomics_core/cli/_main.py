@@ -10,7 +10,17 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 from tokenomics_core import __version__
-from tokenomics_core.cli import _audit, _generate, _price, _prompt, _reconcile, _report, _router, _upkeep
+from tokenomics_core.cli import (
+    _audit,
+    _dashboard,
+    _generate,
+    _price,
+    _prompt,
+    _reconcile,
+    _report,
+    _router,
+    _upkeep,
+)
 from tokenomics_core.errors import ConfigurationError, TokenomicsError
 
 __all__ = ["main"]
@@ -70,6 +80,7 @@ def _parser() -> argparse.ArgumentParser:
         _prompt.add,
         _router.add,
         _upkeep.add,
+        _dashboard.add,
         _generate.add,
         _audit.add,
     ):

@@ -12,9 +12,9 @@ from tokenomics_core.types import Attribution
 if TYPE_CHECKING:
     from opentelemetry.metrics import CallbackOptions, Meter, MeterProvider, Observation
 
-    from tokenomics_core.budgets import Budgets
+    from tokenomics_core.budgets import Budgets, BudgetStatus
 
-__all__ = ["Reading", "Watched", "read_budgets", "read_cache", "read_router", "watched_by"]
+__all__ = ["Reading", "Watched", "read_budgets", "read_cache", "read_router", "standing", "watched_by"]
 
 Reading = tuple[str, float, dict[str, str]]
 """The name of an instrument, a value, and its attributes."""
@@ -120,32 +120,37 @@ def watched_by(provider: MeterProvider, meter: Meter) -> Watched:
         return found
 
 
-def read_budgets(budgets: Budgets, name: str, accounts: Iterable[Attribution]) -> Iterator[Reading]:
-    """Read every limit that the accounts name in full, and those on all calls."""
+def standing(budgets: Budgets, accounts: Iterable[Attribution]) -> Iterator[tuple[str, BudgetStatus]]:
+    """Read every limit that the accounts name in full, and those on all calls, each once."""
     read: set[tuple[tuple[str, ...], str]] = set()
-    scopes = {limit.names for limit in budgets.limits if limit.names != ("request",)}
+    scopes = sorted({limit.names for limit in budgets.limits if limit.names != ("request",)})
     for who in (Attribution(), *accounts):
-        for names in sorted(scopes):
+        for names in scopes:
             keys = () if names == ("all",) else tuple(who.get(part) or "" for part in names)
             key = "/".join(keys)
             if not all(keys) or (names, key) in read:
                 continue
             read.add((names, key))
-            status = budgets.status(names, keys or "", tags=_known(who))
-            base = {"tokenomics.budget.name": name, "tokenomics.budget.scope": status.scope}
-            for line in status.lines:
-                labels = {
-                    **base,
-                    "tokenomics.budget.key": key,
-                    "tokenomics.budget.window": line.window,
-                    "tokenomics.budget.unit": line.unit,
-                    "tokenomics.budget.action": f"downgrade:{line.downgrade_to}"
-                    if line.downgrade_to
-                    else "refuse",
-                }
-                yield "tokenomics.budget.limit", float(line.limit), labels
-                yield "tokenomics.budget.spent", float(line.spent), labels
-                yield "tokenomics.budget.left", float(line.left), labels
+            yield key, budgets.status(names, keys or "", tags=_known(who))
+
+
+def read_budgets(budgets: Budgets, name: str, accounts: Iterable[Attribution]) -> Iterator[Reading]:
+    """Read limits and refusals."""
+    for key, status in standing(budgets, accounts):
+        for line in status.lines:
+            labels = {
+                "tokenomics.budget.name": name,
+                "tokenomics.budget.scope": status.scope,
+                "tokenomics.budget.key": key,
+                "tokenomics.budget.window": line.window,
+                "tokenomics.budget.unit": line.unit,
+                "tokenomics.budget.action": f"downgrade:{line.downgrade_to}"
+                if line.downgrade_to
+                else "refuse",
+            }
+            yield "tokenomics.budget.limit", float(line.limit), labels
+            yield "tokenomics.budget.spent", float(line.spent), labels
+            yield "tokenomics.budget.left", float(line.left), labels
     for (scope, window, unit), count in budgets.counters.refusals.items():
         labels = {
             "tokenomics.budget.name": name,
