@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import math
 from random import Random
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from tokenomics_core.cache import FixedThreshold, ResponseCache
 from tokenomics_core.embedding import StaticEmbedder
 from tokenomics_core.traffic import _generate_texts as texts
 from tokenomics_core.traffic._generate_call import Call, Mark, Talk, text_tokens
 from tokenomics_core.traffic._generate_features import DOCUMENTS, DRAFTING, EDITS, INCIDENTS, SUPPORT
 from tokenomics_core.traffic._generate_questions import Question, draw_question, reword
 from tokenomics_core.traffic._generate_sessions import PASSAGES, Session, Sessions, passages_text
+
+if TYPE_CHECKING:
+    from tokenomics_core.cache import ResponseCache
 
 __all__ = ["Wastes"]
 
@@ -59,6 +61,8 @@ class Wastes:
 
     def near_repeats(self, random: Random) -> Session:
         """Ask something that others ask later in other words, near enough for a response cache to tell."""
+        from tokenomics_core.cache import FixedThreshold, ResponseCache  # noqa: PLC0415 - loads numpy
+
         question = draw_question(random, self._sessions.number())
         asked = ResponseCache(embedder=_EMBEDDER, policy=FixedThreshold())
         used: set[str] = set()
