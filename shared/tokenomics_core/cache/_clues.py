@@ -36,8 +36,13 @@ CLUES: Final = (
     "above_tail",
     *_CLUE_GUARDS,
     "least_weight",
+    "few",
+    "few_log_odds",
 )
-"""Names of what `clues_of` returns, in its order."""
+"""Names of what `clues_of` returns, in its order; the first nine are 0 where `few` is 1."""
+
+_FEW: Final = 4
+"""Among fewer neighbours nothing is said by how far away the others are or how many agree."""
 
 _SHARPNESS: Final = 12.0
 
@@ -56,17 +61,23 @@ class CluePrior(NamedTuple):
 
 def clues_of(judged: Judgement, neighbours: Sequence[Neighbour], background: float) -> tuple[float, ...]:
     """Describe a request for what is learned online: the verifier's log-odds, margins and agreement."""
-    first, pair = neighbours[0], judged.pair
+    pair = judged.pair
+    sure = min(max(judged.probability, 1e-9), 1 - 1e-9)
+    log_odds = min(max(math.log(sure / (1 - sure)), -8.0), 8.0)
+    guards = tuple(float(name in judged.fired) for name in _CLUE_GUARDS)
+    least_weight = min(pair.weight_a, pair.weight_b)
+    if len(neighbours) < _FEW:
+        return (*(0.0,) * 9, *guards, least_weight, 1.0, log_odds)
+    first = neighbours[0]
     others = [neighbour.similarity for neighbour in neighbours if neighbour.group != first.group]
     rival = max(others, default=min(neighbours[-1].similarity, 0.3))
     weights = [math.exp(_SHARPNESS * (neighbour.similarity - first.similarity)) for neighbour in neighbours]
     inside = [neighbour.group == first.group for neighbour in neighbours]
     agreement = sum(weight for weight, own in zip(weights, inside, strict=True) if own) / sum(weights)
     tail = background_of(neighbours)
-    sure = min(max(judged.probability, 1e-9), 1 - 1e-9)
     return (
         1.0,
-        min(max(math.log(sure / (1 - sure)), -8.0), 8.0),
+        log_odds,
         first.similarity - background,
         first.similarity - rival,
         agreement if sum(inside) > 1 else 0.0,
@@ -74,6 +85,8 @@ def clues_of(judged: Judgement, neighbours: Sequence[Neighbour], background: flo
         math.log(sum(inside)),
         pair.overlap,
         0.0 if tail is None else first.similarity - tail,
-        *(float(name in judged.fired) for name in _CLUE_GUARDS),
-        min(pair.weight_a, pair.weight_b),
+        *guards,
+        least_weight,
+        0.0,
+        0.0,
     )

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["BINS", "Experience", "bin_of", "score_bin"]
 
 BINS: Final = 128
-_VERIFIER_ONLY: Final = (0.0, 1.0) + (0.0,) * (len(CLUES) - 2)
+_VERIFIER_ONLY: Final = tuple(float(name.endswith("log_odds")) for name in CLUES)
 _KEPT: Final = 2_500
 _KEPT_AFTER_DRIFT: Final = 150
 _ARRIVALS_KEPT: Final = 0.9995
