@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Final
+
+from llama_index_instrumentation.dispatcher import active_instrument_tags, instrument_tags
 
 from llama_index_tokenomics._cache_spent import Spent
 from llama_index_tokenomics._routing_bill import routed
 from tokenomics_core.routing import Route, RoutedCall, Router
 from tokenomics_core.types import SpendRecord
 
-__all__ = ["Attempt"]
+__all__ = ["ROLE", "Attempt"]
+
+ROLE: Final = "tokenomics_route_role"
+"""The tag of the events of calls whose answer may yet be rejected; its value is `draft`."""
 
 
 class Attempt:
@@ -32,7 +38,11 @@ class Attempt:
     def billing(self) -> Iterator[None]:
         """Take the calls that begin inside the block for this attempt's."""
         with routed(self._call, "draft" if self.is_held else "answer"), self._calls.watching():
-            yield
+            if not self.is_held:
+                yield
+                return
+            with instrument_tags({**active_instrument_tags.get(), ROLE: "draft"}):
+                yield
 
     def answered(self) -> None:
         """Report that the answer was used."""

@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any
 from uuid import uuid4
 
-from llama_index.core.base.llms.types import ChatMessage, MessageRole
+from llama_index.core.base.llms.types import ChatMessage, MessageRole, ToolCallBlock
 from llama_index.core.prompts import BasePromptTemplate
 from llama_index.core.tools.types import BaseTool
 from llama_index_instrumentation.dispatcher import active_instrument_tags
@@ -105,7 +105,7 @@ class RequestReader:
             history=tuple(texts[:place] if place is not None else texts[:-1]),
             tools=names,
             needs=needs,
-            size=self._size("\n".join([*(text for _, text in texts), schemas])),
+            size=self._size("\n".join([*(text for _, text in texts), *_arguments(messages), schemas])),
             is_loop=bool(names) or goes_on or _RUN_ID in active_instrument_tags.get(),
             goes_on=goes_on,
         )
@@ -196,6 +196,14 @@ def _place_of_ask(messages: Sequence[ChatMessage], texts: Sequence[tuple[str, st
         if messages[place].role in _HUMAN and not _is_observation(messages, texts, place):
             return place
     return None
+
+
+def _arguments(messages: Sequence[ChatMessage]) -> Iterator[str]:
+    """Yield what tools were called with, which is sent along as well."""
+    for message in messages:
+        for block in message.blocks:
+            if isinstance(block, ToolCallBlock):
+                yield str(block.tool_kwargs)
 
 
 def _is_observation(messages: Sequence[ChatMessage], texts: Sequence[tuple[str, str]], place: int) -> bool:

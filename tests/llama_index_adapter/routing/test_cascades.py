@@ -4,12 +4,16 @@ from decimal import Decimal
 
 import pytest
 from llama_index.core.callbacks import CallbackManager, TokenCountingHandler
+from llama_index.core.instrumentation.event_handlers import BaseEventHandler
+from llama_index.core.instrumentation.events import BaseEvent
 from llama_index.core.prompts import PromptTemplate
+from llama_index_instrumentation import root_dispatcher
 from pydantic import BaseModel
 
-from examples.provider import ProviderError, TokenLogprob
+from examples.provider import Cut, Fail, Malformed, ProviderError, TokenLogprob
 from examples.provider.exchange import ProviderAnswer, ProviderUsage
-from llama_index_tokenomics import RoutingLLM, track_cost
+from llama_index_tokenomics import BudgetGuard, RoutingLLM, track_cost
+from llama_index_tokenomics._routing_attempt import ROLE
 from llama_index_tokenomics.router import MARK
 from tests.llama_index_adapter.routing.kit import (
     CHATS,
@@ -25,7 +29,9 @@ from tests.llama_index_adapter.routing.kit import (
     settings,
     user,
 )
-from tokenomics_core.errors import ConfigurationError
+from tokenomics_core import attribution
+from tokenomics_core.budgets import Budgets, Limit
+from tokenomics_core.errors import BudgetExceededError, ConfigurationError
 from tokenomics_core.routing import Cascade, Router, Tier
 from tokenomics_core.routing.acceptors import FunctionAcceptor, LLMJudge
 
@@ -38,6 +44,23 @@ class Count(BaseModel):
 
 def rejects(question, answer):
     return "perhaps" not in answer.text
+
+
+class Listener(BaseEventHandler):
+    """Keeps every event of a model, as it was told."""
+
+    events: list[BaseEvent]
+
+    def handle(self, event, **kwargs):
+        self.events.append(event.model_copy(deep=True))
+
+
+@pytest.fixture
+def listener():
+    listener = Listener(events=[])
+    root_dispatcher.add_event_handler(listener)
+    yield listener
+    root_dispatcher.event_handlers.remove(listener)
 
 
 def scripted(world):
@@ -87,6 +110,50 @@ async def test_a_listener_hears_of_every_call_that_is_paid_once(world):
     counter = TokenCountingHandler(tokenizer=str.split)
     cascaded(world, rejects, callback_manager=CallbackManager([counter])).chat(user())
     assert len(counter.llm_token_counts) == 2
+
+
+@pytest.mark.parametrize("method", CHATS)
+async def test_events_of_what_may_be_rejected_say_so(world, method, listener):
+    scripted(world)
+    await ask(cascaded(world, rejects), method, user())
+    drafts = [event for event in listener.events if event.tags.get(ROLE) == "draft"]
+    others = [event for event in listener.events if event not in drafts]
+    assert all("perhaps" not in str(event) for event in others)
+    assert {type(event) for event in drafts} == {type(event) for event in others}
+
+
+@pytest.mark.parametrize("method", CHATS)
+@pytest.mark.parametrize("fault", [Fail(status=500), Cut(after_chunks=0), Malformed()], ids=str)
+async def test_a_draft_saved_nothing_where_the_call_after_it_fails(world, method, fault):
+    scripted(world)
+    llm = cascaded(world, rejects)
+    world.provider.inject(fault, model=DEAR)
+    with track_cost() as cost, pytest.raises(Exception) as caught:
+        await ask(llm, method, user())
+    assert "no tier gave an answer" in caught.value.__notes__[0]
+    assert cost.total_usd >= COST[CHEAP]
+    assert cost.avoided_usd == -cost.total_usd == llm.stats().net_saving_usd
+
+
+@pytest.mark.parametrize("method", ["stream_chat", "astream_chat"])
+async def test_a_draft_saved_nothing_where_the_stream_after_it_breaks(world, method):
+    scripted(world)
+    llm = cascaded(world, rejects)
+    world.provider.inject(Cut(after_chunks=2), model=DEAR)
+    with track_cost() as cost, pytest.raises(Exception, match="peer closed"):
+        await ask(llm, method, user())
+    assert cost.avoided_usd == -cost.total_usd == llm.stats().net_saving_usd
+
+
+async def test_a_draft_saved_nothing_where_a_guard_refuses_the_call_after_it(world):
+    scripted(world)
+    llm = cascaded(world, rejects)
+    budgets = Budgets([Limit("user", calls=1)])
+    refused = pytest.raises(BudgetExceededError)
+    with BudgetGuard(budgets), attribution(user="ada"), track_cost() as cost, refused:
+        await llm.achat(user())
+    assert [record.operation for record in cost.calls] == ["chat", "correction"]
+    assert cost.avoided_usd == -COST[CHEAP] == llm.stats().net_saving_usd
 
 
 async def test_by_choice_a_stream_goes_without_the_cascade(world):

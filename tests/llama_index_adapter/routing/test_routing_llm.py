@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 
 import pytest
-from llama_index.core.base.llms.types import CachePoint, ChatMessage, ImageBlock, TextBlock
+from llama_index.core.base.llms.types import CachePoint, ChatMessage, ImageBlock, TextBlock, ToolCallBlock
 from llama_index.core.callbacks import CallbackManager, TokenCountingHandler
 from llama_index.core.instrumentation.event_handlers import BaseEventHandler
 from llama_index.core.instrumentation.events.llm import LLMChatEndEvent, LLMChatStartEvent
@@ -160,6 +160,19 @@ async def test_the_size_of_the_whole_prompt_decides_who_has_room(world):
     assert models_asked(world) == [DEAR]
     with pytest.raises(ConfigurationError, match="nothing was sent"):
         llm.predict(prompt, context_str="a word or two " * 50_000, query_str=EASY)
+    assert models_asked(world) == [DEAR]
+
+
+def test_what_tools_were_called_with_counts_for_the_size(world):
+    models = {
+        "cheap": world.like(CHEAP, context_window=1000),
+        "dear": world.like(DEAR, context_window=100_000),
+    }
+    llm = RoutingLLM(models, **settings())
+    world.says("from dear", model=DEAR, **USED)
+    call = ToolCallBlock(tool_call_id="1", tool_name="search", tool_kwargs={"text": "a word or two " * 500})
+    result = ChatMessage(role="tool", content="found", additional_kwargs={"tool_call_id": "1"})
+    llm.chat([*user(), ChatMessage(role="assistant", blocks=[call]), result])
     assert models_asked(world) == [DEAR]
 
 
