@@ -9,15 +9,18 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Iterable, Iterator, Mapping
+import random
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Protocol
 
+from examples.main_job.questions import load_questions
 from examples.provider import LoopbackProvider
 from examples.provider.exchange import Engine, ProviderAnswer, ProviderRequest
 from examples.provider.reading import STRONG_READER, WEAK_READER, ReadingEngine
+from examples.stdlib_corpus import describe_modules
 from tokenomics_core.errors import BudgetExceededError
 from tokenomics_core.traffic import TrafficRecord, WastePlan, generate_traffic
 from tokenomics_core.types import Attribution, Usage, attribution
@@ -26,6 +29,7 @@ __all__ = ["Application", "Outcome", "StreamClock", "open_stand_in", "run_stream
 
 CHEAP, DEAR, MIDDLE = "gpt-4.1-nano", "gpt-4.1", "gpt-4.1-mini"
 _MODELS = {"claude-sonnet-4-5": DEAR, "gpt-4.1": DEAR, "gpt-4.1-mini": MIDDLE}
+_SENT = ("temperature", "max_tokens")
 _ON_THE_WIRE = frozenset({"messages", "model", "tools", "stream", "stream_options"})
 
 
@@ -87,25 +91,46 @@ def open_stand_in() -> Iterator[tuple[LoopbackProvider, Scribe]]:
 
 
 def stream(n: int, *, seed: int) -> list[TrafficRecord]:
-    """Generate requests; what they were answered is not looked at. Calls that fail in a log do not here."""
-    made = []
-    waste = replace(WastePlan.all(), batchable=0.0)  # its nights need hundreds of calls
-    for record in generate_traffic(n, seed=seed, waste=waste):
-        settings = {
-            name: value for name, value in record.settings.items() if name in {"temperature", "max_tokens"}
-        }
-        made.append(
-            TrafficRecord(
-                at=record.at,
-                id=record.id,
-                model=_MODELS.get(record.model, CHEAP),
-                messages=record.messages,
-                tools=record.tools,
-                settings=settings,
-                attribution=record.attribution,
-            )
+    """Generate requests; how they were answered is not looked at, and none of them fails here.
+
+    Every third of those without tools asks one of the demo's questions instead, of which many are asked in
+    other words, too, and some are near misses.
+    """
+    waste = replace(WastePlan.all(), exact_repeats=0.1, batchable=0.0)  # its nights need hundreds of calls
+    made = sorted(generate_traffic(n, seed=seed, waste=waste), key=lambda record: record.at)
+    asked = itertools.cycle(_asked(random.Random(seed)))
+    notes = {"role": "system", "content": "Answer from these notes.\n" + "\n".join(describe_modules()[:30])}
+    return [
+        replace(
+            _request(record, (notes, {"role": "user", "content": next(asked)})), model=MIDDLE, settings={}
         )
-    return sorted(made, key=lambda record: record.at)
+        if number % 3 == 0 and not record.tools
+        else _request(record, record.messages or ())
+        for number, record in enumerate(made)
+    ]
+
+
+def _asked(rng: random.Random) -> list[str]:
+    """Return the questions that are asked in other words, too, each before those and its near misses."""
+    families: dict[str, list[str]] = {}
+    for question in load_questions():
+        if question.conversation is None:
+            families.setdefault(question.of or question.id, []).append(question.text)
+    several = [texts for texts in families.values() if len(texts) > 1]
+    rng.shuffle(several)
+    return [text for texts in several for text in (*texts, texts[0])]
+
+
+def _request(record: TrafficRecord, messages: Sequence[Mapping[str, Any]]) -> TrafficRecord:
+    return TrafficRecord(
+        at=record.at,
+        id=record.id,
+        model=_MODELS.get(record.model, CHEAP),
+        messages=messages,
+        tools=record.tools,
+        settings={name: record.settings[name] for name in _SENT if name in record.settings},
+        attribution=record.attribution,
+    )
 
 
 def run_stream(

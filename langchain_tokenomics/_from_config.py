@@ -61,7 +61,7 @@ def from_config(
 
 
 class Configured:
-    """What a settings file describes, as LangChain takes it; what the file does not turn on is None or empty.
+    """What a settings file describes, as LangChain takes it; what it does not turn on is None or empty.
 
     Attributes:
         settings: What was read.

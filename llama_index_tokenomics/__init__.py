@@ -18,6 +18,7 @@ except ModuleNotFoundError:
 if not is_installed:
     raise MissingExtraError("llama-index-core", "llama-index")
 
+from llama_index_tokenomics._from_config import from_config
 from llama_index_tokenomics.budgets import BudgetGuard
 from llama_index_tokenomics.cache import CachingLLM, CachingQueryEngine
 from llama_index_tokenomics.compressors import ContextCompressionPostprocessor
@@ -38,6 +39,7 @@ __all__ = [
     "RoutingLLM",
     "as_embedder",
     "attribution",
+    "from_config",
     "in_context",
     "install_cost_tracking",
     "routing",
