@@ -117,8 +117,8 @@ def _unpriced(audit: Audit) -> Iterator[str]:
     )
     yield (
         f'<div class="notice"><p>{format_count(audit.unpriced_calls)} calls have no known cost and are in '
-        f"no sum: {text(models)}.</p><p>Either the log tells no tokens for them, as for a call that was refused, "
-        "or the model has no known price: give one with <code>--prices FILE</code>.</p></div>"
+        f"no sum: {text(models)}.</p><p>Either the log tells no tokens for them, as for a call that was "
+        "refused, or the model has no known price: give one with <code>--prices FILE</code>.</p></div>"
     )
 
 
@@ -293,6 +293,7 @@ def _line_row(line: AuditLine, dimension: str) -> Row:
 
 
 def _total_row(lines: Sequence[AuditLine]) -> Row:
+    priced = any(line.unpriced_calls < line.calls for line in lines)
     return Row(
         (
             "All",
@@ -300,8 +301,8 @@ def _total_row(lines: Sequence[AuditLine]) -> Row:
             sum(line.input_tokens for line in lines),
             sum(line.cache_read_tokens for line in lines),
             sum(line.output_tokens for line in lines),
-            sum((line.usd for line in lines), Decimal(0)),
-            sum((line.avoidable_usd for line in lines), Decimal(0)),
+            sum((line.usd for line in lines), Decimal(0)) if priced else None,
+            sum((line.avoidable_usd for line in lines), Decimal(0)) if priced else None,
             min(sum(line.share for line in lines), 1.0),
         )
     )
