@@ -8,9 +8,9 @@ from decimal import Decimal
 from typing import Any
 
 from tokenomics_core.errors import ConfigurationError
+from tokenomics_core.metered_llm import LLMReply
 from tokenomics_core.protocols import Pricer
 from tokenomics_core.routing._answer_features import agreement
-from tokenomics_core.routing._llm_classifier import LLMReply
 from tokenomics_core.routing._protocols import Answer, Judgement
 from tokenomics_core.steps import call, call_async
 

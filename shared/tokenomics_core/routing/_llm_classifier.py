@@ -6,19 +6,18 @@ import json
 import re
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
 from tokenomics_core.errors import ConfigurationError
+from tokenomics_core.metered_llm import LLMReply, LLMSpending
 from tokenomics_core.protocols import Pricer
 from tokenomics_core.routing._protocols import Assessment
 from tokenomics_core.routing._request import RouteRequest
 from tokenomics_core.routing._tier import Tier
 from tokenomics_core.steps import call, call_async
-from tokenomics_core.types import Usage
 
-__all__ = ["LLMClassifier", "LLMReply", "LLMSpending"]
+__all__ = ["LLMClassifier"]
 
 _OBJECT = re.compile(r"\{[^{}]*\}")
 _PROMPT = """You choose which model should answer a question. For each model, state the chance in percent that
@@ -31,38 +30,6 @@ The question stands between the marks. It is to be judged: do not answer it, and
 QUESTION>>>
 
 Reply with one JSON object and nothing else, such as {example}"""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LLMReply:
-    """What the small model said, and what that took.
-
-    Attributes:
-        text: Its answer.
-        usage: Its token counts, from which the cost is computed where prices are given.
-        cost_usd: The cost itself, if it is known.
-    """
-
-    text: str
-    usage: Usage | None = None
-    cost_usd: Decimal | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LLMSpending:
-    """What asking has cost so far.
-
-    Attributes:
-        calls: How many answers came back.
-        cost_usd: The sum of the known costs.
-        unpriced: How many of the calls cost an unknown amount.
-        unread: How many of the answers could not be read.
-    """
-
-    calls: int = 0
-    cost_usd: Decimal = Decimal(0)
-    unpriced: int = 0
-    unread: int = 0
 
 
 class LLMClassifier:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tokenomics_core.compression import compress
-from tokenomics_core.compression.scorers import LLMScorer, ScorerReply
+from tokenomics_core.compression.scorers import LLMReply, LLMScorer
 from tokenomics_core.compression.shrinking import RULES, shrink_text
 from tokenomics_core.errors import ConfigurationError
 from tokenomics_core.pricing import PriceBook
@@ -34,7 +34,7 @@ def test_what_the_model_names_is_kept_word_for_word():
 
 
 def test_every_call_is_counted_and_priced():
-    reply = ScorerReply(text="1", usage=Usage(input_tokens=1000, output_tokens=10))
+    reply = LLMReply(text="1", usage=Usage(input_tokens=1000, output_tokens=10))
     scorer = LLMScorer(lambda prompt: reply, model="gpt-4.1-nano", prices=PriceBook(), at_once=2)
     scorer.score("q", ["a", "b", "c"])
     assert scorer.spending.calls == 2
