@@ -12,7 +12,6 @@ from typing import Any
 from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
 
 from langchain_tokenomics._context_ledger import MARK, mark_of
-from langchain_tokenomics.compressors import CompressionStats
 from langchain_tokenomics.history import as_mapping
 from tokenomics_core.compression import (
     CompressedOutput,
@@ -22,6 +21,7 @@ from tokenomics_core.compression import (
     PrefixPrices,
     compress_tool_output,
 )
+from tokenomics_core.compression.stats import CompressionStats, CompressionTally
 from tokenomics_core.errors import ConfigurationError
 from tokenomics_core.pricing import PriceBook, default_price_book
 from tokenomics_core.tokens import count_tokens
@@ -102,7 +102,7 @@ class CompressionEdit:
             _Clearing(self._clearing)
         self._results: OrderedDict[str, CompressedOutput] = OrderedDict()
         self._editors: OrderedDict[str, _Clearing] = OrderedDict()
-        self._stats = CompressionStats()
+        self._tally = CompressionTally()
         self._lock = threading.Lock()
 
     def apply(
@@ -120,8 +120,7 @@ class CompressionEdit:
 
     def stats(self) -> CompressionStats:
         """Return what was done so far, in tokens of tool results over all calls."""
-        with self._lock:
-            return self._stats
+        return self._tally.stats()
 
     def _shortened(self, message: ToolMessage, call: Mapping[str, Any] | None) -> ToolMessage:
         name = message.name or (call or {}).get("name")
@@ -237,12 +236,7 @@ class CompressionEdit:
                     before, after = before + size, after + size
                 else:
                     before, after = before + told["tokens_before"], after + told["tokens_after"]
-        with self._lock:
-            self._stats = CompressionStats(
-                runs=self._stats.runs + 1,
-                tokens_before=self._stats.tokens_before + before,
-                tokens_after=self._stats.tokens_after + after,
-            )
+        self._tally.add(before, after)
 
 
 class _Clearing:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -26,6 +25,7 @@ from tokenomics_core.compression import (
 )
 from tokenomics_core.compression import Document as Text
 from tokenomics_core.compression import restore_tool as restore_tool_schema
+from tokenomics_core.compression.stats import COST_TAG, CompressionStats, CompressionTally
 from tokenomics_core.embedding import Embedder
 from tokenomics_core.errors import ConfigurationError
 from tokenomics_core.tokens import count_tokens
@@ -35,30 +35,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["COST_TAG", "CompressionStats", "ContextCompressor", "query_first", "restore_tool"]
-
-COST_TAG = {"compress_role": "embedder"}
-"""The tag under which the bill shows what compressing itself costs."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CompressionStats:
-    """What compression did so far.
-
-    Attributes:
-        runs: How often it was asked.
-        tokens_before: Tokens of all that it was given.
-        tokens_after: Tokens of what it returned.
-    """
-
-    runs: int = 0
-    tokens_before: int = 0
-    tokens_after: int = 0
-
-    @property
-    def tokens_avoided(self) -> int:
-        """Tokens that need not be sent."""
-        return self.tokens_before - self.tokens_after
+__all__ = ["CompressionStats", "ContextCompressor", "query_first", "restore_tool"]
 
 
 class ContextCompressor(BaseDocumentCompressor):
@@ -114,8 +91,7 @@ class ContextCompressor(BaseDocumentCompressor):
     model_config = ConfigDict(arbitrary_types_allowed=True, extra="forbid")
 
     _embedder: Embedder | None = PrivateAttr(None)
-    _stats: CompressionStats = PrivateAttr(default_factory=CompressionStats)
-    _lock: threading.Lock = PrivateAttr(default_factory=threading.Lock)
+    _tally: CompressionTally = PrivateAttr(default_factory=CompressionTally)
 
     def __init__(self, **settings: Any) -> None:
         """Take the settings that the class names.
@@ -179,8 +155,7 @@ class ContextCompressor(BaseDocumentCompressor):
 
     def stats(self) -> CompressionStats:
         """Return what was done so far, by any thread."""
-        with self._lock:
-            return self._stats
+        return self._tally.stats()
 
     def _settings(self, given: Mapping[str, Document]) -> dict[str, Any]:
         header = self.header
@@ -204,12 +179,7 @@ class ContextCompressor(BaseDocumentCompressor):
         return {name: value for name, value in settings.items() if value is not None}
 
     def _finish(self, job: _Job, done: Compressed) -> list[Document]:
-        with self._lock:
-            self._stats = CompressionStats(
-                runs=self._stats.runs + 1,
-                tokens_before=self._stats.tokens_before + done.tokens_before,
-                tokens_after=self._stats.tokens_after + done.tokens_after,
-            )
+        self._tally.add(done.tokens_before, done.tokens_after)
         report = done.report
         cut_documents.note(
             (job.stretch(span.document, span.start, span.end) for span in report.kept),

@@ -26,13 +26,14 @@ from langchain_core.messages import (
 from langchain_core.runnables import Runnable, RunnableConfig
 
 from langchain_tokenomics._context_ledger import MARK, cut_documents, mark_of
-from langchain_tokenomics.compressors import COST_TAG, CompressionStats, query_first
+from langchain_tokenomics.compressors import query_first
 from tokenomics_core.compression import (
     CompressedHistory,
     RollingSummary,
     acompress_history,
     compress_history,
 )
+from tokenomics_core.compression.stats import COST_TAG, CompressionStats, CompressionTally
 from tokenomics_core.embedding import Embedder
 from tokenomics_core.errors import ConfigurationError
 from tokenomics_core.tokens import count_tokens
@@ -141,7 +142,7 @@ class HistoryCompressor(Runnable[Any, Any]):
         compress_history([], max_tokens=max_tokens, **self._settings)
         self._targets = (max(int(compress_to * max_tokens), 1), max_tokens)
         self._chosen: OrderedDict[str, list[BaseMessage]] = OrderedDict()
-        self._stats = CompressionStats()
+        self._tally = CompressionTally()
         self._lock = threading.Lock()
 
     def __call__(self, state: Any) -> Any:
@@ -194,8 +195,7 @@ class HistoryCompressor(Runnable[Any, Any]):
 
     def stats(self) -> CompressionStats:
         """Return what was done so far, by any thread."""
-        with self._lock:
-            return self._stats
+        return self._tally.stats()
 
     def _run(self, given: Any) -> Any:
         return _returned(given, self.compress(_messages_in(given)))
@@ -207,11 +207,11 @@ class HistoryCompressor(Runnable[Any, Any]):
         if self._strict:
             raise error
         _log.warning("a conversation is sent as it is: %s", error)
-        self._add(job.before, job.before)
+        self._tally.add(job.before, job.before)
         return job.messages
 
     def _finish(self, job: _Job, done: CompressedHistory) -> list[BaseMessage]:
-        self._add(done.tokens_before, done.tokens_after)
+        self._tally.add(done.tokens_before, done.tokens_after)
         if not done.report.has_question:
             _log.warning("a conversation is sent without the user's last message, which did not fit")
         known = {id(mapping): message for mapping, message in zip(job.mappings, job.messages, strict=True)}
@@ -230,20 +230,12 @@ class HistoryCompressor(Runnable[Any, Any]):
         self._keep(job.names[-1], kept)
         return kept
 
-    def _add(self, before: int, after: int) -> None:
-        with self._lock:
-            self._stats = CompressionStats(
-                runs=self._stats.runs + 1,
-                tokens_before=self._stats.tokens_before + before,
-                tokens_after=self._stats.tokens_after + after,
-            )
-
     def _begin(self, messages: Sequence[BaseMessage]) -> _Job:
         given = list(messages)
         mappings = [as_mapping(message) for message in given]
         before = self._count(mappings) if given else 0
         if before <= self.max_tokens:
-            self._add(before, before)
+            self._tally.add(before, before)
             return _Job(given, mappings, before, [], given)
         names = _names(given, mappings)
         return _Job(given, mappings, before, names, self._hold(given, names, before), self._targets)
@@ -264,7 +256,7 @@ class HistoryCompressor(Runnable[Any, Any]):
             or (after := self._count([as_mapping(message) for message in candidate])) > self.max_tokens
         ):
             return None
-        self._add(before, after)
+        self._tally.add(before, after)
         self._keep(names[-1], candidate)
         return candidate
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final
@@ -13,13 +13,10 @@ from tokenomics_core.observability import CutTexts, repriced_difference, with_mo
 from tokenomics_core.protocols import Pricer
 from tokenomics_core.types import Outcome, Usage
 
-__all__ = ["AVOIDED_TAG", "COST_TAG", "Saving", "cut_texts", "saved_by"]
+__all__ = ["AVOIDED_TAG", "Saving", "cut_texts", "saved_by"]
 
 AVOIDED_TAG: Final = "compress_tokens_avoided"
 """The tag of a record that says how many tokens compression took out of its prompt."""
-
-COST_TAG: Final[Mapping[str, str]] = {"compress_role": "embedder"}
-"""The tag under which the bill shows what compressing itself costs."""
 
 Saving = Callable[[str, Usage, Decimal | None, Outcome], Decimal | None]
 

@@ -20,8 +20,7 @@ from llama_index.core.schema import (
 )
 from pydantic import ConfigDict, Field, PrivateAttr
 
-from llama_index_tokenomics._context_ledger import COST_TAG, cut_texts
-from llama_index_tokenomics._tally import CompressionStats, Tally
+from llama_index_tokenomics._context_ledger import cut_texts
 from llama_index_tokenomics.embedders import LlamaIndexEmbedder, as_embedder
 from tokenomics_core.compression import (
     Compressed,
@@ -31,6 +30,7 @@ from tokenomics_core.compression import (
     acompress,
     compress,
 )
+from tokenomics_core.compression.stats import COST_TAG, CompressionStats, CompressionTally
 from tokenomics_core.embedding import Embedder
 from tokenomics_core.tokens import count_tokens
 from tokenomics_core.types import attribution
@@ -98,7 +98,7 @@ class ContextCompressionPostprocessor(BaseNodePostprocessor):
     model_config = ConfigDict(arbitrary_types_allowed=True, extra="forbid")
 
     _embedder: Embedder | None = PrivateAttr(None)
-    _tally: Tally = PrivateAttr(default_factory=Tally)
+    _tally: CompressionTally = PrivateAttr(default_factory=CompressionTally)
 
     def __init__(self, **settings: Any) -> None:
         """Take the settings that the class names.

@@ -17,8 +17,7 @@ from llama_index.core.storage.chat_store.loading import load_chat_store
 from pydantic import ConfigDict, Field, PrivateAttr, field_serializer
 
 from llama_index_tokenomics._chat_mappings import as_mapping
-from llama_index_tokenomics._context_ledger import COST_TAG, cut_texts
-from llama_index_tokenomics._tally import CompressionStats, Tally
+from llama_index_tokenomics._context_ledger import cut_texts
 from llama_index_tokenomics.compressors import query_first
 from tokenomics_core.compression import (
     CompressedHistory,
@@ -26,6 +25,7 @@ from tokenomics_core.compression import (
     acompress_history,
     compress_history,
 )
+from tokenomics_core.compression.stats import COST_TAG, CompressionStats, CompressionTally
 from tokenomics_core.embedding import Embedder
 from tokenomics_core.errors import ConfigurationError
 from tokenomics_core.tokens import count_tokens
@@ -89,7 +89,7 @@ class CompressedMemory(BaseChatStoreMemory):
     model_config = ConfigDict(arbitrary_types_allowed=True, extra="forbid")
 
     _embedder: Embedder | None = PrivateAttr(None)
-    _tally: Tally = PrivateAttr(default_factory=Tally)
+    _tally: CompressionTally = PrivateAttr(default_factory=CompressionTally)
     _held: _Choice | None = PrivateAttr(None)
 
     def __init__(self, **settings: Any) -> None:

@@ -1,12 +1,16 @@
-"""Count what compression spares."""
+"""Count what compression spares, the same in every framework."""
 
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Final, Self
 
-__all__ = ["CompressionStats", "Tally"]
+__all__ = ["COST_TAG", "CompressionStats", "CompressionTally"]
+
+COST_TAG: Final[Mapping[str, str]] = {"compress_role": "embedder"}
+"""The tag under which the bill shows what compressing itself costs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +33,7 @@ class CompressionStats:
         return self.tokens_before - self.tokens_after
 
 
-class Tally:
+class CompressionTally:
     """Adds up what was done, by any thread; a copy begins anew."""
 
     def __init__(self) -> None:
