@@ -131,6 +131,8 @@ def _of_message(message: BaseMessage, *, schema_ok: bool | None) -> Answer:
     told = message.response_metadata
     calls = message.tool_calls if isinstance(message, AIMessage) else []
     reason = told.get("finish_reason") or told.get("stop_reason")
+    cut = told.get("incomplete_details")  # OpenAI's Responses
+    reason = cut.get("reason") if reason is None and isinstance(cut, Mapping) else reason
     return Answer(
         text=message.text,
         logprobs=_logprobs(told.get("logprobs")),

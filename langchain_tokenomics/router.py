@@ -12,6 +12,7 @@ from langchain_core.language_models import LanguageModelInput
 from langchain_core.messages import AIMessage, AIMessageChunk
 from langchain_core.runnables import Runnable, RunnableConfig, RunnableSerializable
 from langchain_core.runnables.config import ensure_config, merge_configs
+from langchain_core.runnables.utils import AddableDict
 from pydantic import ConfigDict, Field
 
 from langchain_tokenomics._budget_gate import current_cover
@@ -365,5 +366,6 @@ async def _acollect(pieces: AsyncIterator[Any]) -> list[Any]:
 def _answer_of_pieces(pieces: list[Any]) -> Any:
     whole = None
     for piece in pieces:
-        whole = piece if whole is None or not isinstance(piece, AIMessageChunk) else whole + piece
+        grows = whole is not None and isinstance(piece, (AIMessageChunk, AddableDict))
+        whole = whole + piece if grows else piece
     return answer_of(whole)

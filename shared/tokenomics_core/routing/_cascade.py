@@ -21,7 +21,7 @@ from tokenomics_core.types import Usage
 
 __all__ = ["Cascade", "CascadeStart", "Verdict"]
 
-_CUT_OFF = frozenset({"length", "max_tokens", "content_filter"})
+_CUT_OFF = frozenset({"length", "max_tokens", "max_output_tokens", "content_filter"})
 _REMEMBERED = 10_000
 
 
@@ -285,7 +285,7 @@ def plain_fault(answer: Answer) -> str | None:
     """Say what is wrong with an answer that no judge needs to look at; None if nothing is."""
     if answer.schema_ok is False:
         return "it breaks the schema that was asked for"
-    if answer.finish_reason in _CUT_OFF:
+    if (answer.finish_reason or "").lower() in _CUT_OFF:
         return f"it was cut off ({answer.finish_reason})"
     if not answer.text.strip() and not answer.tool_calls:
         return "it is empty"

@@ -311,6 +311,30 @@ def test_the_judge_sees_finish_reason_tools_and_schema(world):
     assert (schema.schema_ok, plain.schema_ok, plain.finish_reason) == (True, None, "stop")
 
 
+@pytest.mark.parametrize("client", ["chat", "responses", "messages"])
+async def test_a_draft_that_was_cut_off_is_rejected_whatever_its_provider_calls_that(world, ask, client):
+    small = (
+        world.anthropic()
+        if client == "messages"
+        else world.openai(CHEAP, use_responses_api=client == "responses")
+    )
+    name = "claude-haiku-4-5" if client == "messages" else CHEAP
+    tiers = (Tier(name="cheap", model=name), TIERS[1])
+    make(world)
+    world.engine.always(ProviderAnswer(text=GOOD, finish_reason="length", usage=USAGE), model=name)
+    cascade = Cascade(tiers, Sure(), threshold=0.5)
+    router = ModelRouter([(tiers[0], small), (tiers[1], world.openai(DEAR))], cascade=cascade)
+    assert "".join(await ask(router)) == BEST
+
+
+def test_the_judge_of_a_stream_with_its_raw_answer_sees_all_of_both(world):
+    acceptor = Sure()
+    router = make(world, draft='{"value": 3}', acceptor=acceptor)
+    parts = list(router.with_structured_output(Number, method="json_mode", include_raw=True).stream("JSON?"))
+    assert {"parsed": Number(value=3)} in parts
+    assert (acceptor.seen[0].text, acceptor.seen[0].schema_ok) == ('{"value": 3}', True)
+
+
 def test_a_draft_that_breaks_the_schema_is_asked_again_and_is_no_fault_of_the_tier(world):
     router = make(world, draft="no json")
     world.engine.always(ProviderAnswer(text='{"value": 42}', usage=USAGE), model=DEAR)
