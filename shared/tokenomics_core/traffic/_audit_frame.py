@@ -27,17 +27,23 @@ _SHARED = {"model": "models", "feature": "features", "user": "users", "usage": "
 class AuditFrame:
     """The calls of several parts, sorted by time; what a column holds is read when it is asked for.
 
-    Rows of equal time are sorted by what they hold, so that the order of the parts does not matter.
+    Rows of equal time are sorted by what they hold, so that the order of the parts does not matter. A call
+    that stands in the log twice, with the same id and the same time, counts once.
 
     Args:
         parts: In any order.
+
+    Attributes:
+        rows: How many calls there are.
+        doubles: How many more stood in the log.
     """
 
     def __init__(self, parts: Sequence[AuditPart]) -> None:
         self._parts = parts
-        self.rows = sum(part.rows for part in parts)
-        at_us, tie = self._joined("at_us"), self._joined("tie")
-        self._order: Ints = np.lexsort((tie, at_us))
+        at_us = self._joined("at_us")
+        self._order: Ints = self._in_time(at_us)
+        self.rows = len(self._order)
+        self.doubles = len(at_us) - self.rows
         self.at_us: Ints = at_us[self._order]
         self.names: dict[str, list[str]] = {}
         self._codes: dict[str, list[NDArray[np.int32]]] = {}
@@ -114,6 +120,17 @@ class AuditFrame:
             for place, code in zip(here.tolist(), codes.tolist(), strict=True):
                 found[place] = texts[code] if code >= 0 else ""
         return found
+
+    def _in_time(self, at_us: Ints) -> Ints:
+        """Return the places of all calls in the order of time, each call once."""
+        order: Ints = np.lexsort((self._joined("tie"), at_us))
+        name = self._joined("name")[order]
+        grouped = np.lexsort((at_us[order], name))
+        again = np.zeros(len(order), np.bool_)
+        one, other = grouped[:-1], grouped[1:]
+        same = (name[one] == name[other]) & (name[other] != 0) & (at_us[order][one] == at_us[order][other])
+        again[other[same]] = True
+        return order[~again]
 
     def _joined(self, name: str) -> NDArray[Any]:
         kind = np.int64 if name in RAGGED else None

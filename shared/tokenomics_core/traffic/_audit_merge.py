@@ -167,6 +167,10 @@ def _unpriced_models(frame: AuditFrame, money: Money, unpriced: NDArray[np.bool_
 
 def _notes(frame: AuditFrame, money: Money) -> list[str]:
     notes = []
+    if frame.doubles:
+        notes.append(
+            f"{frame.doubles:,} calls stood in the log again, with the same id and time; not counted."
+        )
     silent = int((frame.has("paid") & frame.lacks("content")).sum())
     if silent:
         notes.append(

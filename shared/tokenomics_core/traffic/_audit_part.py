@@ -21,7 +21,7 @@ VERSION: Final = 1
 """Of what the columns mean; a part of another version is read anew."""
 
 COLUMNS: Final[Mapping[str, str]] = {
-    **dict.fromkeys(("at_us", "end_us", "tie", "own_pico"), "q"),
+    **dict.fromkeys(("at_us", "end_us", "name", "tie", "own_pico"), "q"),
     **dict.fromkeys(("request", "again", "block", "question", "user_request"), "q"),
     **dict.fromkeys(("run", "answer", "template", "start_5", "start_10", "start_20", "start_40"), "q"),
     **dict.fromkeys(("input", "output", "cache_read", "cache_write", "cache_write_1h", "reasoning"), "i"),
@@ -81,7 +81,11 @@ class AuditPart:
             np.savez(file, head=np.frombuffer(json.dumps(head).encode(), np.uint8), **arrays)
             file.flush()
             os.fsync(file.fileno())
-        half.replace(target)
+        try:
+            half.replace(target)
+        except FileNotFoundError:  # another audit in the same folder was faster and tidied up
+            if not target.exists():
+                raise
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> AuditPart:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import multiprocessing
+import multiprocessing.connection
 import os
 import tempfile
+import threading
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -91,9 +92,6 @@ def _read(reader: TrafficReader, folder: Path, processes: int | None) -> list[Pa
     size = sum(map(_size_of, reader.parts))
     stretches = split_traffic(reader.parts, max(1, -(-size // _PART_BYTES), _few(size, processes)))
     files = [folder / f"{_fingerprint(reader, stretch)}.npz" for stretch in stretches]
-    with suppress(FileNotFoundError):
-        for half in folder.glob("*.half"):
-            half.unlink()
     waiting = [(stretch, file) for stretch, file in zip(stretches, files, strict=True) if not _is_whole(file)]
     workers = min(processes or os.cpu_count() or 1, len(waiting))
     if workers <= 1 or size < _SMALL_BYTES:
@@ -102,7 +100,7 @@ def _read(reader: TrafficReader, folder: Path, processes: int | None) -> list[Pa
         return files
     # Not by forking: a copy of a process with threads may wait for a lock for ever.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context, max_tasks_per_child=None) as pool:
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_end_with_parent) as pool:
         tasks = [pool.submit(_read_stretch, reader.over(stretch), file) for stretch, file in waiting]
         try:
             for task in tasks:
@@ -117,6 +115,21 @@ def _read_stretch(reader: TrafficReader, file: Path) -> None:
     from tokenomics_core.traffic._facts import audit_partition  # noqa: PLC0415 - loads numpy
 
     audit_partition(reader).save(file)
+    for half in file.parent.glob(f"{file.name}.*.half"):  # left by an audit that was killed
+        half.unlink(missing_ok=True)
+
+
+def _end_with_parent() -> None:
+    """End this worker once the process that started it is gone, however it went."""
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+
+    def watch() -> None:
+        multiprocessing.connection.wait([parent.sentinel])
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _few(size: int, processes: int | None) -> int:

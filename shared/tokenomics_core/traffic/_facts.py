@@ -98,8 +98,9 @@ class FactsReader:
         values |= {
             "at_us": at_us,
             "end_us": at_us + int((record.latency_s or 0.0) * 1_000_000),
+            "name": digest(as_bytes(record.id)) if record.id else NOTHING,
             "tie": digest(
-                record.id.encode("utf-8", "surrogatepass"),
+                as_bytes(record.id),
                 record.where.encode("utf-8", "surrogatepass"),
                 (record.answer or "").encode("utf-8", "surrogatepass"),
             ),

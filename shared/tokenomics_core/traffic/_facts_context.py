@@ -37,6 +37,11 @@ _INNER: Final = re.compile(
 _RULE: Final = re.compile(r"^\s*(?:-{3,}|\*{3,}|={3,}|_{3,})\s*$", re.MULTILINE)
 _BLANK: Final = re.compile(r"\n\s*\n")
 _WORD: Final = re.compile(r"[^\W\d_]{3,}")
+_HINTS: Final = (
+    *("context", "document", "source", "passage", "excerpt", "snippet", "chunk", "retrieved", "background"),
+    *("search", "knowledge", "result", "doc", "[1"),
+)
+"""Where none of these stands in a text, no pattern above finds anything."""
 _STEM_LETTERS: Final = 5
 _LEAST_WORDS: Final = 4
 _LEAST_CHARS: Final = 400
@@ -83,6 +88,7 @@ class ContextReader:
     def __init__(self, count: Callable[[str, str], int]) -> None:
         self._count = count
         self._passages: dict[str, _Passage] = {}
+        self._splits: dict[str, tuple[list[str], str]] = {}
         self._tokens: dict[tuple[str, str], int] = {}
         self._remembered_chars = 0
 
@@ -106,7 +112,7 @@ class ContextReader:
         for place, (message, text) in enumerate(zip(messages, texts, strict=True)):
             if len(text) < _LEAST_CHARS or message.get("role") not in ("user", "system", "developer"):
                 continue
-            passages, rest = split_context(text)
+            passages, rest = self._split(text)
             if place == last:
                 question = rest
             if message.get("role") != "user" or place == last:
@@ -134,6 +140,14 @@ class ContextReader:
             seen.add(passage.key)
         return ContextUse(len(found), repeated, unused)
 
+    def _split(self, text: str) -> tuple[list[str], str]:
+        found = self._splits.get(text)
+        if found is None:
+            found = split_context(text)
+            self._room_for(2 * len(text))
+            self._splits[text] = found
+        return found
+
     def _read(self, text: str) -> _Passage:
         found = self._passages.get(text)
         if found is None:
@@ -154,8 +168,8 @@ class ContextReader:
         """Forget everything once much is remembered; it is found out again."""
         self._remembered_chars += chars
         if self._remembered_chars > _REMEMBERED_CHARS:
-            self._passages.clear()
-            self._tokens.clear()
+            for kept in (self._passages, self._splits, self._tokens):
+                kept.clear()
             self._remembered_chars = chars
 
 
@@ -165,7 +179,10 @@ def split_context(text: str) -> tuple[list[str], str]:
     A context stands in tags, under a heading, or is numbered; passages are told apart by tags, numbers,
     rules or blank lines. A text without several passages has none.
     """
-    blocks = list(_BLOCK.finditer(text))
+    lower = text.lower()
+    if not any(hint in lower for hint in _HINTS):
+        return [], text
+    blocks = list(_BLOCK.finditer(text)) if "</" in text else []
     if blocks:
         passages = [passage for block in blocks for passage in _parted(block[2])]
         rest = _without(text, [block.span() for block in blocks])
