@@ -33,7 +33,7 @@ from tokenomics_core.steps import call, call_async
 if TYPE_CHECKING:
     from tokenomics_core.embedding import Embedder
     from tokenomics_core.protocols import Pricer
-    from tokenomics_core.types import Usage
+    from tokenomics_core.types import HoldOut, Usage
 
 __all__ = ["ResponseCache"]
 
@@ -89,6 +89,8 @@ class ResponseCache(Upkeep):
         prices: What knows what a call cost; None for a `PriceBook` that is loaded when first needed.
         comparer: What tells whether two answers say the same.
         wait_s: How long a caller waits at most for another's call in flight.
+        hold_out: Whose calls are left alone: nothing is served to them and nothing of theirs is kept, so that
+            what the cache saves can be measured.
         clock: Seconds since 1970.
         monotonic: Seconds that never go back.
         rng: Where randomness comes from.
@@ -116,6 +118,7 @@ class ResponseCache(Upkeep):
         prices: Pricer | None = None,
         comparer: AnswerComparer | None = None,
         wait_s: float = 60.0,
+        hold_out: HoldOut | None = None,
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
         rng: random.Random | None = None,
@@ -134,6 +137,7 @@ class ResponseCache(Upkeep):
         self.policy = _bounded() if policy is None else policy
         self.namespace = namespace
         self._wait_s = checked_seconds("wait_s", wait_s) or 0.0
+        self._hold_out = hold_out
         self._watch = Watch()
         self._counts = Counts()
         self._versions = SeenVersions()
@@ -313,8 +317,10 @@ class ResponseCache(Upkeep):
     # -- inside
 
     def _looked_up(self, partition: str, question: str, narrow: Narrow) -> Steps[tuple[Lookup, Hit | None]]:
-        checked_question(partition, question, narrow.get("how", "semantic"))
-        return self._flow.look_up(partition, question, **narrow)
+        how = narrow.get("how", "semantic")
+        checked_question(partition, question, how)
+        allowed: Narrow = {**narrow, "how": self._allowed(how)}
+        return self._flow.look_up(partition, question, **allowed)
 
     def _put(
         self,
@@ -327,7 +333,7 @@ class ResponseCache(Upkeep):
     ) -> Steps[bool]:
         checked_question(partition, question, how)
         fresh = as_answer(payload, dict(about))
-        kept = yield from self._flow.put(partition, question, fresh, lookup=lookup, how=how)
+        kept = yield from self._flow.put(partition, question, fresh, lookup=lookup, how=self._allowed(how))
         return kept.is_stored
 
     def _begun(self, partition: str, question: str, wait_s: float | None, narrow: Narrow) -> Steps[Turn]:
@@ -335,8 +341,12 @@ class ResponseCache(Upkeep):
         checked_question(partition, question, how)
         patience_s = self._wait_s if wait_s is None else checked_seconds("wait_s", wait_s) or 0.0
         return self._turns.begin(
-            partition, question, patience_s, how, narrow.get("version"), narrow.get("tenant")
+            partition, question, patience_s, self._allowed(how), narrow.get("version"), narrow.get("tenant")
         )
+
+    def _allowed(self, how: How) -> How:
+        """Return how the call at hand may be served at most; not at all where it is left alone."""
+        return "never" if self._hold_out is not None and self._hold_out.leaves_alone() else how
 
     def _refresh(self, hit: Hit, compute: Callable[[], Any], about: About) -> None:
         try:

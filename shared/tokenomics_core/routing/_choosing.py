@@ -66,7 +66,7 @@ class Chooser:
         self._policy, self._test, self._feedback, self._costs = policy, test, feedback, costs
         self._payback_calls, self._explore, self._shadow = stickiness.payback_calls, explore, shadow
         self._safe_out_of_domain, self._rng = safe_out_of_domain, rng
-        self._is_testing = test.holdout > 0 or bool(test.policies)
+        self._is_testing = test.is_on
         # Once: asking a protocol of every decision would take longer than the decision.
         self._learning = {
             id(item) for item in (policy, *test.policies.values()) if isinstance(item, LearningPolicy)

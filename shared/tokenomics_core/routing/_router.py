@@ -28,7 +28,7 @@ from tokenomics_core.routing._stats import CallKind, Counts, RouterStats
 from tokenomics_core.routing._sticky import Recent, Stickiness, WarmCache
 from tokenomics_core.routing._targets import TargetQuality
 from tokenomics_core.routing._tier import Tier
-from tokenomics_core.types import Usage
+from tokenomics_core.types import HoldOut, Usage
 
 __all__ = ["Router"]
 
@@ -52,7 +52,8 @@ class Router:
         safe_tier: Where requests go that cannot be judged; the last tier if None.
         explore: Share of decisions made at random among the tiers that could serve, so that another policy
             can be valued from the log; in [0, 1].
-        holdout: Share of requests, or an `ABTest`, that is not routed but goes to the safe tier.
+        holdout: Share of requests, or an `ABTest`, or a `HoldOut` of conversations or users, that is not
+            routed but goes to the safe tier.
         shadow: A tier that serves everything while the router only notes what it would have chosen.
         health: What is remembered of errors.
         stickiness: When a conversation keeps to its tier.
@@ -78,7 +79,7 @@ class Router:
         prices: Pricer | None = None,
         safe_tier: str | None = None,
         explore: float = 0.0,
-        holdout: float | ABTest | None = None,
+        holdout: float | ABTest | HoldOut | None = None,
         shadow: str | None = None,
         health: Health | None = None,
         stickiness: Stickiness | None = None,
@@ -101,7 +102,10 @@ class Router:
             raise ConfigurationError(f"out_of_domain must be 'robust' or 'safe', not {out_of_domain!r}")
         if type(usual_output_tokens) is not int or usual_output_tokens < 1:
             raise ConfigurationError(f"usual_output_tokens must be 1 or more, not {usual_output_tokens!r}")
-        test = holdout if isinstance(holdout, ABTest) else ABTest(holdout=holdout or 0.0)
+        if isinstance(holdout, HoldOut):
+            test = ABTest(hold_out=holdout)
+        else:
+            test = holdout if isinstance(holdout, ABTest) else ABTest(holdout=holdout or 0.0)
         sticky = stickiness or Stickiness()
         self.classifier = classifier if classifier is not None else _default_classifier(self.tiers)
         self.policy: Policy = policy if policy is not None else TargetQuality()

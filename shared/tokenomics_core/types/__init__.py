@@ -2,6 +2,7 @@
 
 from tokenomics_core.types._attribution import Attribution, attribution, current_attribution, in_context
 from tokenomics_core.types._cost import Cost
+from tokenomics_core.types._hold_out import HoldOut
 from tokenomics_core.types._record import (
     DIMENSIONS,
     Outcome,
@@ -17,6 +18,7 @@ __all__ = [
     "DIMENSIONS",
     "Attribution",
     "Cost",
+    "HoldOut",
     "Outcome",
     "Source",
     "SpendRecord",
