@@ -19,6 +19,7 @@ from tokenomics_core.cli import (
     _reconcile,
     _report,
     _router,
+    _simulate,
     _upkeep,
 )
 from tokenomics_core.errors import ConfigurationError, TokenomicsError
@@ -83,6 +84,7 @@ def _parser() -> argparse.ArgumentParser:
         _dashboard.add,
         _generate.add,
         _audit.add,
+        _simulate.add,
     ):
         add(commands.add_parser)
     return parser

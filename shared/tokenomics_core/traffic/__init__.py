@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from tokenomics_core.traffic._simulate import simulate_traffic
     from tokenomics_core.traffic._simulate_plan import Compression, LogClock, Plan
     from tokenomics_core.traffic._simulate_result import Simulation
+    from tokenomics_core.traffic._sweep import Sweep, sweep
 
 __all__ = [
     "Audit",
@@ -32,6 +33,7 @@ __all__ = [
     "Plan",
     "PlantedWaste",
     "Simulation",
+    "Sweep",
     "TrafficGenerator",
     "TrafficPart",
     "TrafficReader",
@@ -45,6 +47,7 @@ __all__ = [
     "read_traffic",
     "simulate_traffic",
     "split_traffic",
+    "sweep",
     "write_traffic",
 ]
 
@@ -54,9 +57,11 @@ _LATER = {
     "LogClock": "tokenomics_core.traffic._simulate_plan",
     "Plan": "tokenomics_core.traffic._simulate_plan",
     "Simulation": "tokenomics_core.traffic._simulate_result",
+    "Sweep": "tokenomics_core.traffic._sweep",
     "audit_partition": "tokenomics_core.traffic._facts",
     "merge_parts": "tokenomics_core.traffic._audit_merge",
     "simulate_traffic": "tokenomics_core.traffic._simulate",
+    "sweep": "tokenomics_core.traffic._sweep",
 }
 """What loads cache and router, and with them numpy, and is imported when it is asked for."""
 

@@ -169,6 +169,19 @@ class Simulation:
         """Expected wrong answers of the cache as a share of all requests."""
         return self.wrong.expected.value / self.requests if self.requests else 0.0
 
+    @property
+    def worse_share(self) -> float:
+        """Share of all requests that are expected to be served worse than in the log.
+
+        Wrong answers of the cache by the policy's own chances, good answers lost to cheaper models by the
+        router's, and refusals. What a shorter prompt does to an answer is not in it: a log cannot tell.
+        """
+        lost = 0.0
+        if self.quality.expected is not None and self.quality.expected_in_log is not None:
+            lost = max(self.quality.expected_in_log - self.quality.expected, 0.0) * self.quality.compared
+        worse = self.wrong.expected.value + lost + self.served.get("refused", 0)
+        return min(worse / self.requests, 1.0) if self.requests else 0.0
+
     def share(self, served: str) -> float:
         """Return the share of the log's requests that were served so."""
         return self.served.get(served, 0) / self.requests if self.requests else 0.0
@@ -176,7 +189,12 @@ class Simulation:
     def to_dict(self) -> dict[str, Any]:
         """Return everything but the calls as plain JSON types; amounts are strings."""
         out = {item.name: _plain(getattr(self, item.name)) for item in fields(self) if item.name != "calls"}
-        return {**out, "saved_usd": _plain(self.saved_usd), "wrong_share": self.wrong_share}
+        return {
+            **out,
+            "saved_usd": _plain(self.saved_usd),
+            "wrong_share": self.wrong_share,
+            "worse_share": self.worse_share,
+        }
 
     def table(self) -> Table:
         """Return it as a table for a terminal or a page."""
@@ -194,10 +212,14 @@ class Simulation:
             f"<Simulation of {self.requests} requests: ${self.log_usd} in the log, ${self.usd} with the plan>"
         )
 
-    def _repr_html_(self) -> str:
+    def to_html(self) -> str:
+        """Draw it as a fragment of HTML that needs nothing else."""
         from tokenomics_core.rendering import to_html  # noqa: PLC0415 - only to show it
 
         return to_html(self.table())
+
+    def _repr_html_(self) -> str:
+        return self.to_html()
 
 
 def _plain(value: Any) -> Any:
