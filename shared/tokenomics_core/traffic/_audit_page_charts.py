@@ -144,13 +144,16 @@ def _columns(chart: Chart, width: int, key: str) -> tuple[str, int]:
         wasted = high * _share(bar)
         parts.append(_column(bar, key, x, floor, step * 0.76, high, wasted))
         if number % every == 0:
-            parts.append(
-                f'<text class="tick" x="{x + step * 0.38:.1f}" y="{floor + 16:.1f}" text-anchor="middle">'
-                f"{text(bar.name)}</text>"
-            )
+            parts.append(_column_name(bar.name, x + step * 0.38, floor + 20, width))
     parts.append(f'<line class="axis" x1="{left}" x2="{width - right}" y1="{floor}" y2="{floor}"/>')
-    parts.append(_axis_title(f"{chart.names}; {chart.axis}", (left + width - right) / 2, floor + 36))
-    return "".join(parts), math.ceil(floor + 44)
+    parts.append(_axis_title(f"{chart.names}; {chart.axis}", (left + width - right) / 2, floor + 39))
+    return "".join(parts), math.ceil(floor + 47)
+
+
+def _column_name(name: str, x: float, y: float, width: int) -> str:
+    inside = x + len(name) * _LETTER / 2 <= width
+    at, anchor = (x, "middle") if inside else (width, "end")
+    return f'<text class="tick" x="{at:.1f}" y="{y:.1f}" text-anchor="{anchor}">{text(name)}</text>'
 
 
 def _room_for_names(chart: Chart) -> float:

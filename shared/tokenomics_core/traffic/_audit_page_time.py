@@ -66,9 +66,8 @@ def _span_of(day: date, name: str) -> str:
 def _over_time(key: str, heading: str, name: str, points: Sequence[_Point]) -> Iterator[str]:
     yield f"<h3>{text(heading)}</h3>"
     if any(usd > 0 for _, _, usd, _ in points):
-        bars = [
-            Bar(label if key == "hour" else label[5:] or label, usd, waste) for label, _, usd, waste in points
-        ]
+        same_year = key == "day" and len({label[:4] for label, *_ in points}) == 1
+        bars = [Bar(label[5:] if same_year else label, usd, waste) for label, _, usd, waste in points]
         chart = Chart(
             key=f"by-{key}",
             title=f"Cost {heading.lower()}",
