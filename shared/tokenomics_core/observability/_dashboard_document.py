@@ -162,9 +162,10 @@ def _budget(status: BudgetStatus, line: BudgetLine) -> dict[str, Any]:
     used = float(line.spent) / float(line.limit) if line.limit else 1.0
     committed = float(line.limit - line.left) / float(line.limit) if line.limit else 1.0
     level = "error" if line.left <= 0 else "warning" if committed >= 0.8 else "good"
-    what = status.scope if line.window == "total" else f"{status.scope}, {line.window}"
+    parts = (status.scope if status.key else "", "" if line.window == "total" else line.window)
+    what = ", ".join(part for part in parts if part)
     return {
-        "name": visible(status.key) or "everything",
+        "name": visible(status.key) or "all calls",
         "what": f"{what}, downgrades to {visible(line.downgrade_to)}" if line.downgrade_to else what,
         "limit": _amount(line.limit, line.unit),
         "spent": _amount(line.spent, line.unit),

@@ -83,9 +83,10 @@ def _digest(token: str) -> str:
 class _Document:
     """A page with its style and script in it, and the policy that lets nothing else in."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, message: str = "") -> None:
         style, script = _text("page.css"), _text("page.js")
-        self.body = _text(name).replace("STYLE", style).replace("SCRIPT", script).encode()
+        text = _text(name).replace("MESSAGE", message)
+        self.body = text.replace("STYLE", style).replace("SCRIPT", script).encode()
         has_script = b"<script>" in self.body
         self.policy = "; ".join(
             (
@@ -118,6 +119,7 @@ class DashboardServer(ThreadingHTTPServer):
             self.address_family = socket.AF_INET6
         self.door, self.current = door, current
         self.page, self.login = _Document("page.html"), _Document("login.html")
+        self.wrong_token = _Document("login.html", "That is not the token.")
         self._places = threading.BoundedSemaphore(_MOST_AT_ONCE)
         super().__init__((host, port), _Handler)
 
@@ -177,7 +179,7 @@ class _Handler(BaseHTTPRequestHandler):
         if given and door.is_token(given):
             self._let_in()
         elif not door.admits(self._cookie(), self._bearer()):
-            login = self.server.login
+            login = self.server.wrong_token if given else self.server.login
             self._send(
                 HTTPStatus.UNAUTHORIZED,
                 login.body,

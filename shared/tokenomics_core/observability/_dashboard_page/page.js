@@ -1,10 +1,12 @@
 "use strict";
 (() => {
   const EVERY_MS = 2000;
+  const SOON_MS = 300; // while the days before today are still being read
   const SVG = "http://www.w3.org/2000/svg";
   const by = (id) => document.getElementById(id);
   let shown = null;
   let paused = false;
+  let isComplete = false;
 
   // Every text of the data goes through here or through `textContent`: nothing of it is ever read as markup.
   const make = (tag, text, name) => {
@@ -148,6 +150,7 @@
       ...data.sections.slice(0, 3).map(spend),
       ...(data.avoided.length ? [avoided(data.avoided)] : []),
       ...data.sections.slice(3).map(spend));
+    isComplete = data.complete;
     by("main").dataset.ready = data.complete ? "all" : "today";
   };
 
@@ -166,13 +169,14 @@
       }
       say("");
     } catch (error) {
+      isComplete = true;
       say("The dashboard does not answer; the figures below are the last ones known.");
     }
   };
 
   const loop = async () => {
     if (!paused && !document.hidden) await refresh();
-    setTimeout(loop, EVERY_MS);
+    setTimeout(loop, isComplete ? EVERY_MS : SOON_MS);
   };
 
   by("pause").addEventListener("click", () => {
