@@ -43,7 +43,7 @@ class BoundedError:
     Args:
         max_error: Greatest share of wrong answers among all requests, exact hits included, in (0, 1).
         confidence: Of the bound at each choice of the threshold, in (0.5, 1).
-        explore: Share of would-be hits that are asked anew to learn from, in [0, 0.5]; twice as many
+        explore: Share of would-be hits that are asked anew to learn from, in [0, 0.5]; four times as many
             until 60 were, once outcomes are told at all.
         seed: Of the choice which ones.
         guards: `default`, `strict`, `none`, or names of guards. Those about numbers, units, dates, names,
