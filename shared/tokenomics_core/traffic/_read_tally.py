@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass, field
 
 from tokenomics_core.errors import ConfigurationError
+from tokenomics_core.traffic._read_spans import Traces
 
 __all__ = ["Tally", "quoted"]
 
@@ -25,6 +26,7 @@ class Tally:
         skipped: Rows that are no calls of a model, such as chains, or that wrap one that is counted.
         problems: The first bad lines, each with its place, the reason and a quotation.
         formats: How many calls came in which format.
+        traces: Spans that wait for the rest of their traces.
     """
 
     is_strict: bool = False
@@ -34,6 +36,7 @@ class Tally:
     skipped: int = 0
     problems: list[str] = field(default_factory=list)
     formats: dict[str, int] = field(default_factory=dict)
+    traces: dict[str, Traces] = field(default_factory=dict)
 
     def refuse(self, where: str, reason: str, text: object = "") -> None:
         """Count a bad line.

@@ -19,6 +19,7 @@ from tokenomics_core.traffic._read_formats import FORMAT_NAMES, FORMATS, RowForm
 from tokenomics_core.traffic._read_frames import CONTAINERS, csv_rows, document_rows, frame_of, line_rows
 from tokenomics_core.traffic._read_ledger import records_of_ledger
 from tokenomics_core.traffic._read_parquet import parquet_rows
+from tokenomics_core.traffic._read_spans import Traces
 from tokenomics_core.traffic._read_tally import Tally, quoted
 from tokenomics_core.traffic._record import TrafficRecord
 
@@ -118,6 +119,9 @@ class TrafficReader:
             for record in self._records_of(part, tally):
                 tally.rows += 1
                 yield record if apply is None else apply(record)
+        for record in self._finished(tally):
+            tally.rows += 1
+            yield record if apply is None else apply(record)
 
     def _new_tally(self) -> Tally:
         return Tally(is_strict=self._is_strict, is_private=self._hasher is not None)
@@ -228,26 +232,36 @@ class TrafficReader:
         return None, rows
 
     def _converted(self, known: RowFormat, rows: _Rows, tally: Tally) -> Iterator[TrafficRecord]:
-        read, count = known.read, 0
         may_be_other = self._format == "auto"
-        try:
-            for where, row in rows:
-                try:
-                    record = read(row, where)
-                except _BAD_ROW as error:
-                    if may_be_other and (others := list(self._in_other_format(known, where, row, tally))):
-                        yield from others
-                        continue
+        for where, row in rows:
+            try:
+                yield from self._calls_of(known, row, where, tally)
+            except _BAD_ROW as error:
+                if may_be_other and (others := list(self._in_other_format(known, where, row, tally))):
+                    yield from others
+                else:
                     tally.refuse(where, _reason_of(error), row)
-                    continue
-                if record is None:
-                    tally.skipped += 1
-                    continue
-                count += 1
-                yield record
-        finally:
-            if count:
-                tally.formats[known.name] = tally.formats.get(known.name, 0) + count
+
+    def _calls_of(self, known: RowFormat, row: Any, where: str, tally: Tally) -> Iterable[TrafficRecord]:
+        """Return the calls that are complete with a row."""
+        if known.spans is None:
+            record = known.read(row, where)
+            tally.formats[known.name] = tally.formats.get(known.name, 0) + 1
+            return (record,)
+        traces = tally.traces.setdefault(known.name, Traces())
+        complete: list[TrafficRecord] = []
+        for span in list(known.spans(row, where)):
+            if span.record is None:
+                tally.skipped += 1
+            complete.extend(traces.add(span))
+        if complete:
+            tally.formats[known.name] = tally.formats.get(known.name, 0) + len(complete)
+        return complete
+
+    def _finished(self, tally: Tally) -> Iterator[TrafficRecord]:
+        for name, traces in tally.traces.items():
+            yield from self._counted(name, traces.finish(), tally)
+            tally.skipped += traces.wrappers
 
     def _in_other_format(
         self, known: RowFormat, where: str, row: Any, tally: Tally
@@ -258,12 +272,11 @@ class TrafficReader:
             if other is None or (other is known and inner is row):
                 continue
             try:
-                record = other.read(inner, place)
-            except _BAD_ROW:
-                continue
-            if record is not None:
-                tally.formats[other.name] = tally.formats.get(other.name, 0) + 1
-                yield record
+                yield from self._calls_of(other, inner, place, tally)
+            except _BAD_ROW as error:
+                if inner is row:
+                    return
+                tally.refuse(place, _reason_of(error), inner)
 
     def _mapped(self, name: str, rows: _Rows, columns: ColumnMap, tally: Tally) -> Iterator[TrafficRecord]:
         is_first, count = True, 0

@@ -78,7 +78,7 @@ def _kind_of(head: bytes, *, is_whole: bool) -> Frame | None:
     frame = frame_of(head, is_whole=is_whole)
     if frame == "lines":
         known = next(filter(None, map(detect_line, head.splitlines()[:20])), None)
-        return frame if known is not None and not known.has_spans else None
+        return frame if known is not None and known.spans is None else None
     return frame
 
 
