@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import statistics
 from collections.abc import Iterable
 from dataclasses import replace
@@ -44,9 +45,10 @@ class LoggedAnswers:
 
     def __init__(self, names: ModelNames) -> None:
         self._names = names
-        self._rule = KeyRule()
+        self._neutral = KeyRule().neutral_settings
         self._answers: dict[tuple[bytes, str], TrafficRecord] = {}
         self._latencies_s: dict[str, list[float]] = {}
+        self._usual_s: dict[str, tuple[int, float]] = {}
 
     def add(self, records: Iterable[TrafficRecord]) -> None:
         """Take in what records tell; of several answers to one request the first counts."""
@@ -66,8 +68,15 @@ class LoggedAnswers:
 
     def usual_latency_s(self, asked: Asked) -> float | None:
         """Return how long a model usually takes in this log; None where too few calls tell."""
-        known = self._latencies_s.get(self._names.of(asked.model, asked.provider), ())
-        return statistics.median(known) if len(known) >= _LEAST_LATENCIES else None
+        model = self._names.of(asked.model, asked.provider)
+        known = self._latencies_s.get(model, ())
+        if len(known) < _LEAST_LATENCIES:
+            return None
+        count, usual_s = self._usual_s.get(model, (0, 0.0))
+        if count != len(known):
+            usual_s = statistics.median(known)
+            self._usual_s[model] = len(known), usual_s
+        return usual_s
 
     def estimate(self, was: Asked, said: Said, asked: Asked) -> Said:
         """Guess what an answer would have taken that the log does not hold.
@@ -91,10 +100,16 @@ class LoggedAnswers:
         )
 
     def _digest(self, asked: Asked) -> bytes:
-        key = self._rule.key_of(asked.for_cache(model=None))
-        return blake2b(
-            f"{key.partition}\0{key.question}".encode(errors="surrogatepass"), digest_size=16
-        ).digest()
+        """Name a request, whichever model it goes to."""
+        told = asked.for_cache(model=None)
+        settings = {
+            name: value
+            for name, value in (told.settings or {}).items()
+            if name not in self._neutral and value is not None
+        }
+        parts = [told.messages, told.tools, settings, told.response_schema, told.tenant]
+        text = json.dumps(parts, sort_keys=True, default=str, ensure_ascii=False)
+        return blake2b(text.encode(errors="surrogatepass"), digest_size=16).digest()
 
 
 def _tokens(asked: Asked) -> int:

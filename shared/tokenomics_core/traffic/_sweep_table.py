@@ -8,8 +8,8 @@ from tokenomics_core.traffic._sweep import Sweep, SweepPoint
 __all__ = ["table_of"]
 
 _ESTIMATED = (
-    "a cost with ~ is an estimate: answers that the log does not hold are taken to be as long as those that it "
-    "does, and how good they are is not known"
+    "a cost with ~ is an estimate: answers that the log does not hold are taken to be as long as those that "
+    "it does, and how good they are is not known"
 )
 
 
