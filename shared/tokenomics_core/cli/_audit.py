@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
 import tempfile
@@ -12,16 +13,18 @@ from datetime import datetime
 from pathlib import Path
 from typing import TextIO
 
-from tokenomics_core.cli._output import AddCommand, show, write_json
+from tokenomics_core.cli._output import AddCommand, show, write_file, write_json
 from tokenomics_core.cli._progress import Progress
 from tokenomics_core.cli._values import existing_file, pairs
 from tokenomics_core.errors import ConfigurationError
 from tokenomics_core.pricing import PriceBook
 from tokenomics_core.traffic import Audit, TrafficReader, audit_traffic, read_traffic
+from tokenomics_core.traffic._audit_text import audit_tables
 
 __all__ = ["add"]
 
 _SECRET = "TOKENOMICS_HASH_SECRET"  # noqa: S105 - the name of the variable that holds it
+_PAGE_TOP = 20  # lines that a page has room for
 _FORMATS = (
     *("auto", "openai", "otlp", "langfuse", "langsmith", "helicone", "litellm", "phoenix", "csv", "ledger"),
     "parquet",
@@ -128,23 +131,25 @@ def _progress(arguments: argparse.Namespace, reader: TrafficReader, folder: Path
 
 
 def _write(arguments: argparse.Namespace, audit: Audit, out: TextIO) -> None:
-    from tokenomics_core.traffic._audit_text import audit_tables  # noqa: PLC0415 - see below
-
-    if arguments.html is not None:
-        from tokenomics_core.traffic._audit_page import audit_page  # noqa: PLC0415 - only for those who ask
-
-        arguments.html.write_text(audit_page(audit, top=max(arguments.top, 20)), encoding="utf-8")
+    """Write what was asked for; the files last, so that one that cannot be written hides no table."""
     if arguments.json == "-":
         write_json(audit.to_dict(), out)
-        return
-    if arguments.json is not None:
-        with Path(arguments.json).open("w", encoding="utf-8") as file:
-            write_json(audit.to_dict(), file)
-    if not arguments.quiet:
-        for number, table in enumerate(audit_tables(audit, top=arguments.top)):
-            out.write("\n" if number else "")
-            if table.groups or not number:
-                show(table, out)
+    elif not arguments.quiet:
+        _show_tables(audit, arguments.top, out)
+    if arguments.json not in {None, "-"}:
+        write_file(arguments.json, json.dumps(audit.to_dict(), ensure_ascii=False, indent=2) + "\n")
+    if arguments.html is not None:
+        from tokenomics_core.traffic._audit_page import audit_page  # noqa: PLC0415 - for those who ask
+
+        write_file(arguments.html, audit_page(audit, top=max(arguments.top, _PAGE_TOP)))
+
+
+def _show_tables(audit: Audit, top: int, out: TextIO) -> None:
+    wastes, money = audit_tables(audit, top=top)
+    show(wastes, out)
+    if money.groups:
+        out.write("\n")
+        show(money, out)
 
 
 def _hash_fields(arguments: argparse.Namespace) -> list[str]:

@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TextIO
 
-from tokenomics_core.cli._output import AddCommand
+from tokenomics_core.cli._output import AddCommand, write_file
 from tokenomics_core.cli._values import check_zone, instant, names, when
 from tokenomics_core.traffic import WastePlan, generate_traffic, write_traffic
 from tokenomics_core.traffic._generate import DEFAULT_START
@@ -58,8 +58,7 @@ def _run(arguments: argparse.Namespace, out: TextIO, now: datetime) -> int:
     )
     write_traffic(generator, arguments.output or out)
     if arguments.truth is not None:
-        truth = json.dumps(generator.truth.to_dict(), indent=2)
-        arguments.truth.write_text(truth + "\n", encoding="utf-8")
+        write_file(arguments.truth, json.dumps(generator.truth.to_dict(), indent=2) + "\n")
     return 0
 
 

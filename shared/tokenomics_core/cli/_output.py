@@ -8,12 +8,13 @@ import json
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
+from pathlib import Path
 from typing import TextIO
 
-from tokenomics_core.errors import MissingExtraError
+from tokenomics_core.errors import MissingExtraError, StoreError
 from tokenomics_core.rendering import Table, to_rich, to_text
 
-__all__ = ["AddCommand", "show", "usd_text", "write_csv", "write_json"]
+__all__ = ["AddCommand", "show", "usd_text", "write_csv", "write_file", "write_json"]
 
 AddCommand = Callable[..., argparse.ArgumentParser]
 """Makes the parser of one command; what `argparse` calls `add_parser`."""
@@ -39,6 +40,18 @@ def show(table: Table, out: TextIO) -> None:
 def write_json(value: Mapping[str, object], out: TextIO) -> None:
     """Write one JSON object for people and programs."""
     out.write(json.dumps(value, ensure_ascii=False, indent=2) + "\n")
+
+
+def write_file(path: str | Path, text: str) -> None:
+    """Write a file whole.
+
+    Raises:
+        StoreError: It cannot be written.
+    """
+    try:
+        Path(path).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise StoreError(str(path), f"could not be written: {error.strerror}") from error
 
 
 def write_csv(columns: Sequence[str], rows: Sequence[Mapping[str, object]], out: TextIO) -> None:

@@ -22,10 +22,11 @@ class Progress:
         folder: Where each part of the log leaves a file when it was read.
         size: Bytes of the log.
         stream: A terminal, or None.
+        every_s: Seconds between two looks.
     """
 
-    def __init__(self, folder: Path, size: int, stream: TextIO | None) -> None:
-        self._folder, self._stream = folder, stream
+    def __init__(self, folder: Path, size: int, stream: TextIO | None, *, every_s: float = _EVERY_S) -> None:
+        self._folder, self._stream, self._every_s = folder, stream, every_s
         self._parts = max(1, -(-size // _PART_BYTES))
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
@@ -46,7 +47,7 @@ class Progress:
             self._stream.flush()
 
     def _watch(self) -> None:
-        while not self._done.wait(_EVERY_S):
+        while not self._done.wait(self._every_s):
             if self._stream is not None:
                 self._stream.write("\r\x1b[K" + self._line())
                 self._stream.flush()

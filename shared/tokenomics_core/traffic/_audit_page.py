@@ -316,7 +316,8 @@ def _notes(audit: Audit) -> Iterator[str]:
     for note in audit.notes:
         yield f"<p>{text(note)}</p>"
     if audit.bad:
-        yield f"<p>{format_count(audit.bad)} lines of the log could not be read and are in no figure.</p>"
+        lines = "1 line" if audit.bad == 1 else f"{format_count(audit.bad)} lines"
+        yield f"<p>{lines} of the log could not be read; no figure has any part of them.</p>"
     if audit.problems:
         items = "".join(f"<li><bdi>{text(shorten(line, 400))}</bdi></li>" for line in audit.problems)
         yield details("The first lines that could not be read", f"<ul>{items}</ul>")

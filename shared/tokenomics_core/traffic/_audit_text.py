@@ -167,7 +167,8 @@ def _doubts(audit: Audit) -> Iterable[Notice]:
             "warning",
         )
     if audit.bad:
-        yield Notice(f"{format_count(audit.bad)} lines could not be read:", "warning")
+        lines = "1 line" if audit.bad == 1 else f"{format_count(audit.bad)} lines"
+        yield Notice(f"{lines} could not be read:", "warning")
         for problem in audit.problems[:_MAX_PROBLEMS]:
             yield Notice(shorten(problem, _MAX_NAME))
     for note in audit.notes:
