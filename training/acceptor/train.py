@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tokenomics_core.routing import Answer, AnswerAcceptor
+from tokenomics_core.routing.evaluation import expected_calibration_error
 
 ROOT = Path(__file__).parents[2]
 TARGET = ROOT / "shared" / "tokenomics_core" / "routing" / "data" / "acceptor.json"
@@ -79,12 +80,6 @@ def curve(rows: Rows, score: NDArray[np.float64]) -> dict[str, float]:
     return found
 
 
-def calibration_error(chances: NDArray[np.float64], right: NDArray[np.float64]) -> float:
-    """Return the expected calibration error in ten bins."""
-    bins = np.minimum((chances * 10).astype(int), 9)
-    return float(np.abs(np.bincount(bins, right - chances, 10)).sum() / len(right))
-
-
 def interval(rows: Rows, score: NDArray[np.float64], seed: int, resamples: int = 500) -> tuple[float, float]:
     """Return a 95% bootstrap interval of the APGR over questions."""
     rng = np.random.default_rng(seed)
@@ -122,7 +117,8 @@ def main() -> None:
         low, high = interval(rows, scores[0], seed=0)
         print(f"by the {name}: " + ", ".join(f"{key} {value:.3f}" for key, value in means.items()))
         print(f"  95% bootstrap of the APGR, first shuffle: [{low:.3f}, {high:.3f}]")
-    print(f"calibration error held out: {np.mean([calibration_error(f[0], rows.weak) for f in results]):.3f}")
+    errors = [expected_calibration_error(found[0], rows.weak) for found in results]
+    print(f"calibration error held out: {np.mean(errors):.3f}")
     print(f"always the weak model: {1 - rows.weak_usd.sum() / rows.strong_usd.sum():.3f} saved")
     acceptor = AnswerAcceptor().fit(rows.questions, rows.answers, rows.weak, next_right=rows.strong)
     print(acceptor.report_)

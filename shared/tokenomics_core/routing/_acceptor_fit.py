@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tokenomics_core.errors import ConfigurationError
+from tokenomics_core.routing._curve import expected_calibration_error
 from tokenomics_core.routing._features import FEATURE_NAMES
 from tokenomics_core.routing._logistic import fit_logistic, sigmoid
 
@@ -23,7 +24,6 @@ _CLIP = 5.0
 _NEXT_STRENGTH = 0.03
 """The next tier's chance is told from the question alone, which says little: the prior has to be strong."""
 _FAR_QUANTILE = 0.99
-_BINS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +151,7 @@ def fit_acceptor(
         "answers": len(rows),
         "right_share": float(target.mean()),
         "auc": _auc(held_out, target),
-        "ece": _ece(held_out, target),
+        "ece": expected_calibration_error(held_out, target),
         "notes": _notes(len(rows)),
     }
     if next_right is None:
@@ -268,14 +268,6 @@ def _auc(chances: NDArray[np.float64], target: NDArray[np.float64]) -> float:
         return 0.5
     below = np.searchsorted(wrong, right, "left") + np.searchsorted(wrong, right, "right")
     return float(below.mean() / 2 / len(wrong))
-
-
-def _ece(chances: NDArray[np.float64], target: NDArray[np.float64]) -> float:
-    import numpy as np  # noqa: PLC0415 - routing is imported without numpy
-
-    bins = np.minimum((chances * _BINS).astype(int), _BINS - 1)
-    gaps = np.bincount(bins, target - chances, _BINS)
-    return float(np.abs(gaps).sum() / len(target))
 
 
 def _notes(n: int) -> tuple[str, ...]:

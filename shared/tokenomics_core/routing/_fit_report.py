@@ -9,11 +9,12 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from tokenomics_core.routing._curve import Ranking, expected_calibration_error
+
 __all__ = ["ENOUGH_LABELS", "FitReport", "report_on"]
 
 ENOUGH_LABELS = 200
 """Below this many questions the spread of the result is as large as its gain (benchmarks/routing.py)."""
-_BINS = 10
 _DRAWS = 200
 _Z95 = 1.959964
 _Interval = tuple[float, float]
@@ -74,7 +75,9 @@ def report_on(
     for tier, target in targets.items():
         known = ~np.isnan(target)
         labels[tier], rates[tier] = int(known.sum()), float(target[known].mean()) if known.any() else math.nan
-        errors[tier] = _calibration_error(chances[tier][known], target[known])
+        errors[tier] = (
+            expected_calibration_error(chances[tier][known], target[known]) if known.any() else math.nan
+        )
         intervals[tier] = _calibration_interval(chances[tier][known], target[known], rng)
     first, last = next(iter(targets)), list(targets)[-1]
     gain, weak, strong = chances[last] - chances[first], targets[first], targets[last]
@@ -99,15 +102,6 @@ def report_on(
     return FitReport(len(gain), labels, rates, errors, apgr, interval, tuple(cautions), intervals)
 
 
-def _calibration_error(chances: NDArray[np.float64], target: NDArray[np.float64]) -> float:
-    """Guo et al., "On Calibration of Modern Neural Networks", ICML 2017, eq. 3, with bins of equal width."""
-    if not len(chances):
-        return math.nan
-    bins = np.minimum((chances * _BINS).astype(int), _BINS - 1)
-    gap = np.abs(np.bincount(bins, chances - target, minlength=_BINS))
-    return float(gap.sum() / len(chances))
-
-
 def _calibration_interval(
     chances: NDArray[np.float64], target: NDArray[np.float64], rng: np.random.Generator
 ) -> _Interval:
@@ -117,7 +111,7 @@ def _calibration_interval(
     draws = []
     for _ in range(_DRAWS):
         chosen = rng.integers(0, len(chances), len(chances))
-        draws.append(_calibration_error(chances[chosen], target[chosen]))
+        draws.append(expected_calibration_error(chances[chosen], target[chosen]))
     low, high = np.quantile(draws, (0.025, 0.975))
     return float(low), float(high)
 
@@ -128,23 +122,17 @@ def _apgr_with_interval(
     strong: NDArray[np.float64],
     rng: np.random.Generator,
 ) -> tuple[float | None, _Interval | None]:
-    measured = _apgr(gain, weak, strong)
-    if measured is None:
+    if not len(gain):
+        return None, None
+    ranking = Ranking(gain, weak, strong)
+    measured = ranking.curve().apgr
+    if math.isnan(measured):
         return None, None
     draws = []
     for _ in range(_DRAWS):
-        chosen = rng.integers(0, len(gain), len(gain))
-        value = _apgr(gain[chosen], weak[chosen], strong[chosen])
-        if value is not None:
+        counts = np.bincount(rng.integers(0, len(gain), len(gain)), minlength=len(gain))
+        value = ranking.curve(counts.astype(np.float64)).apgr
+        if not math.isnan(value):
             draws.append(value)
     spread = float(np.std(draws)) if draws else math.inf
     return measured, (measured - _Z95 * spread, measured + _Z95 * spread)
-
-
-def _apgr(gain: NDArray[np.float64], weak: NDArray[np.float64], strong: NDArray[np.float64]) -> float | None:
-    """Area under the share of the gap recovered over the share sent to the strong tier (RouteLLM, 2024)."""
-    if not len(gain) or strong.mean() - weak.mean() <= 0:
-        return None
-    better = (strong - weak)[np.argsort(-gain, kind="stable")]
-    recovered = np.concatenate([[0.0], np.cumsum(better)]) / better.sum()
-    return float(((recovered[1:] + recovered[:-1]) / 2).mean())
