@@ -143,7 +143,7 @@ def nine_models(path: Path) -> Iterator[tuple[str, list[Rows]]]:
 
 
 def by_other_pairs(pairs: Sequence[Rows]) -> Iterator[float]:
-    """Order each pair's questions by what the other pairs truly gained, which is more than a text can tell."""
+    """Order the questions of each pair by what other pairs truly gained: more than a text can tell."""
     gains = np.array([rows.strong - rows.weak for rows in pairs])
     for place, rows in enumerate(pairs):
         yield apgr(np.delete(gains, place, axis=0).mean(axis=0), rows.weak, rows.strong)
