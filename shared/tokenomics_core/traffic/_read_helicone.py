@@ -61,7 +61,7 @@ def read_helicone(row: Row, where: str) -> TrafficRecord:
     Raises:
         ValueError: It tells no time or names no model.
     """
-    request, response = mapping_of(row.get("request_body")), json_of(row.get("response_body"))
+    request, response = mapping_of(_json_of(row.get("request_body"))), _json_of(row.get("response_body"))
     body = response if isinstance(response, Mapping) else {}
     at = named_time_of(row, "request_created_at")
     if at is None:
@@ -99,6 +99,13 @@ def read_helicone(row: Row, where: str) -> TrafficRecord:
         id=text_of(first_of(row, "request_id", "response_id")) or "",
         where=where,
     )
+
+
+def _json_of(cell: Any) -> Any:
+    """Read a cell, whose quotes the export tool doubles twice in CSV."""
+    if isinstance(cell, str) and cell.startswith(('{""', '[{""')):
+        cell = cell.replace('""', '"')
+    return json_of(cell)
 
 
 def _usage_of(row: Row, body: Row) -> Usage:
@@ -167,7 +174,7 @@ def _score_of(row: Row) -> float | None:
 def _attribution_of(row: Row, request: Row) -> Attribution:
     sources = []
     for name in ("properties", "request_properties"):
-        told = mapping_of(row.get(name))
+        told = mapping_of(_json_of(row.get(name)))
         sources.append({_ROLES.get(key.lower(), key): value for key, value in told.items()})
     user = text_of(first_of(row, "request_user_id", "helicone_user")) or text_of(request.get("user"))
     return attribution_of(sources, user=user)
