@@ -178,7 +178,7 @@ def _notes(frame: AuditFrame, money: Money) -> list[str]:
             "difficulty and retries nothing is known there."
         )
     reported = frame.column("own_pico")
-    known = frame.has("paid") & (reported >= 0) & (money.cost >= 0)
+    known = money.listed & (reported >= 0)
     if known.any():
         ours, theirs = _sum(money.cost[known]), _sum(reported[known])
         if ours and abs(ours - theirs) > ours / 100:

@@ -43,6 +43,7 @@ class Money:
     Attributes:
         cost: Pico-dollars by row; -1 where nobody knows. Answers from a cache cost 0.
         output_cost: The part for output; -1 where it is not known.
+        listed: Whether the price book knows what the call cost.
     """
 
     def __init__(self, frame: AuditFrame, prices: PriceBook) -> None:
@@ -52,6 +53,7 @@ class Money:
         self._counts = {name: frame.column(name) for name in _COUNTS}
         self._price_of: dict[tuple[int, int, int], Price | None] = {}
         self.input, self.output = self._counts["input"], self._counts["output"]
+        self.listed = np.zeros(frame.rows, np.bool_)
         self.cost, self.output_cost = self._priced()
 
     @property
@@ -146,6 +148,8 @@ class Money:
                 continue
             cost[row] = to_pico(total)
             output_cost[row] = -1 if output is None else to_pico(output)
+        self.listed[paid] = True
+        self.listed[unknown] = False
         cost[unknown] = own[unknown]
         return cost, output_cost
 

@@ -191,7 +191,7 @@ class _PartFile:
         import numpy as np  # noqa: PLC0415 - see above
 
         try:
-            with np.load(self._path, allow_pickle=False) as file:
+            with self._path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
                 found: NDArray[Any] = file[name]
         except zipfile.BadZipFile as error:
             raise StoreError(str(self._path), f"damaged ({error}); it was not read") from error
