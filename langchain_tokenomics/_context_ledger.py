@@ -10,6 +10,7 @@ from typing import Any, Final
 from langchain_core.messages import AIMessage, BaseMessage
 
 from tokenomics_core.observability import CutTexts, repriced_difference, with_more_input
+from tokenomics_core.observability.savings import CombinedSaving
 from tokenomics_core.protocols import Pricer
 from tokenomics_core.types import Outcome, Usage
 
@@ -51,7 +52,8 @@ def saved_by(
             ways.append(("prompt_cache", lambda _, usage, usd, __: bill.less_cached(usage, usd)))
     if len(ways) <= 1:
         return (ways[0][1], ways[0][0], fresh + old) if ways else (None, "route", fresh + old)
-    return _sum([way for _, way in ways]), "+".join(name for name, _ in ways), fresh + old
+    combined = CombinedSaving(ways)
+    return combined, combined.name, fresh + old
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,14 +86,6 @@ def uncached(usage: Usage) -> Usage:
         cache_write_1h_tokens=None,
         cache_read_audio_tokens=None,
     )
-
-
-def _sum(ways: Sequence[Saving]) -> Saving:
-    def total(key: str, usage: Usage, cost_usd: Decimal | None, outcome: Outcome) -> Decimal | None:
-        known = [usd for way in ways if (usd := way(key, usage, cost_usd, outcome)) is not None]
-        return sum(known, Decimal(0)) if known else None
-
-    return total
 
 
 def _avoided(prompt: Any) -> tuple[int, int]:

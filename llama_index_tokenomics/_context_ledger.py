@@ -10,6 +10,7 @@ from typing import Any, Final
 from llama_index.core.base.llms.types import ChatMessage
 
 from tokenomics_core.observability import CutTexts, repriced_difference, with_more_input
+from tokenomics_core.observability.savings import CombinedSaving
 from tokenomics_core.protocols import Pricer
 from tokenomics_core.types import Outcome, Usage
 
@@ -34,13 +35,8 @@ def saved_by(
     bill = _Bill(prices, model, provider, fresh, old)
     if routed is None:
         return bill.more, "compress", fresh + old
-
-    def both(key: str, usage: Usage, usd: Decimal | None, outcome: Outcome) -> Decimal | None:
-        ways = (routed, bill.more)
-        known = [saved for way in ways if (saved := way(key, usage, usd, outcome)) is not None]
-        return sum(known, Decimal(0)) if known else None
-
-    return both, "route+compress", fresh + old
+    combined = CombinedSaving([("route", routed), ("compress", bill.more)])
+    return combined, combined.name, fresh + old
 
 
 @dataclass(frozen=True, slots=True)

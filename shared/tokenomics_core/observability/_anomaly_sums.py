@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from decimal import Context, Decimal
+from typing import Final
 
 from tokenomics_core.types import SpendRecord
 
-__all__ = ["CallSums", "ModelSums", "Name"]
+__all__ = ["CORRECTION", "CallSums", "ModelSums", "Name"]
 
 # Not the ambient context: a caller may have set a low precision, and a bill does not depend on that.
 _EXACT = Context(prec=200)
 _ZERO = Decimal(0)
 _PICO = Decimal("1e-12")
 _OTHERS = ("other models", None)
+
+CORRECTION: Final = "correction"
+"""The operation of a line that takes back a saving; no call was made."""
 
 Name = tuple[str, str | None]
 """A model and its provider."""
@@ -78,6 +82,8 @@ class CallSums:
 
     def add(self, record: SpendRecord) -> None:
         """Add one record."""
+        if record.operation == CORRECTION:
+            return
         cost_usd = record.cost_usd
         if record.source == "cache" and not cost_usd:
             self.hits += 1

@@ -18,7 +18,7 @@ from tokenomics_core.observability._anomaly_drivers import CostChange, explain_c
 from tokenomics_core.observability._anomaly_rules import WatchRules
 from tokenomics_core.observability._anomaly_runs import RunWatch
 from tokenomics_core.observability._anomaly_stream import LevelWatch, RateWatch, Turn, clock_bin_at
-from tokenomics_core.observability._anomaly_sums import CallSums
+from tokenomics_core.observability._anomaly_sums import CORRECTION, CallSums
 from tokenomics_core.observability._anomaly_tail import TailWatch
 from tokenomics_core.protocols import Pricer
 from tokenomics_core.types import SpendRecord, dimension_reader
@@ -101,6 +101,8 @@ class AnomalyWatch:
         """
         if not isinstance(record, SpendRecord):
             raise ConfigurationError(f"a watch takes a SpendRecord, not {record!r:.80}; nothing was added")
+        if record.operation == CORRECTION:
+            return ()
         with self._lock:
             begun, ended = self._judge(record)
         for anomaly in (*begun, *(ended if self._tell_ends else ())):

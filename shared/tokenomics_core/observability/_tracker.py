@@ -17,6 +17,7 @@ from typing import Any
 from tokenomics_core.errors import TokenomicsError
 from tokenomics_core.observability._billing import outcome_of, was_sent
 from tokenomics_core.observability._metrics_feed import feed
+from tokenomics_core.observability._savings_call import CombinedSaving, part_tags
 from tokenomics_core.protocols import Pricer
 from tokenomics_core.types import Attribution, Cost, Outcome, Source, SpendRecord, Usage
 
@@ -275,6 +276,7 @@ class CallTracker:
             usage = end.usage or Usage()
         model = end.model or call.model or "unknown"
         provider = end.provider or call.provider
+        who = call.attribution
         if end.from_cache:
             avoided = self._price(call, end, usage, at).total_usd if usage.is_reported else None
             cost = None
@@ -283,7 +285,9 @@ class CallTracker:
             cost, avoided = self._price(call, end, usage, at), None
             total = cost.total_usd
             if call.saving is not None:
-                avoided = self._saved(call.saving, call.key, usage, total, end.outcome)
+                avoided, tags = self._saved(call.saving, call.key, usage, total, end.outcome)
+                if tags:
+                    who = who.merge(Attribution(tags=tags))
         record = SpendRecord(
             at=at,
             model=model,
@@ -291,7 +295,7 @@ class CallTracker:
             usage=usage,
             cost_usd=total,
             price_source=cost.source if cost is not None else _FROM_CACHE,
-            attribution=call.attribution,
+            attribution=who,
             source="cache" if end.from_cache else call.source,
             operation=call.operation,
             outcome=end.outcome,
@@ -332,12 +336,16 @@ class CallTracker:
 
     def _saved(
         self, saving: Saving, key: str, usage: Usage, cost_usd: Decimal | None, outcome: Outcome
-    ) -> Decimal | None:
+    ) -> tuple[Decimal | None, dict[str, str]]:
+        """Return what was saved, and the tags that say by what where several mechanisms saved."""
         try:
-            return saving(key, usage, cost_usd, outcome)
+            if not isinstance(saving, CombinedSaving):
+                return saving(key, usage, cost_usd, outcome), {}
+            parts = saving.parts(key, usage, cost_usd, outcome)
+            return (sum(parts.values(), _ZERO) if parts else None), part_tags(parts)
         except Exception:  # noqa: BLE001 - a saving that cannot be told may not lose the call
             self.count_failure()
-            return None
+            return None, {}
 
     def _price(self, call: CallStart, end: CallEnd, usage: Usage, at: datetime) -> Cost:
         provider = end.provider or call.provider
