@@ -12,7 +12,7 @@ from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from tokenomics_core.errors import ConfigurationError
 
-__all__ = ["plain_section", "read_section", "read_text_value", "unknown_name"]
+__all__ = ["plain_section", "read_section", "read_text_value", "section_of_items", "unknown_name"]
 
 _S = TypeVar("_S")
 
@@ -76,6 +76,14 @@ def read_text_value(kind: type[Any], name: str, text: str, where: str) -> Any:
         except _MisfitError as misfit:
             wanted = str(misfit)
     raise ConfigurationError(f"{where}.{name} must be {wanted}, not {text!r:.80}; nothing was set up")
+
+
+def section_of_items(kind: type[Any], name: str) -> type[Any] | None:
+    """Return what the items of a field are sections of; None where they are none."""
+    for part in get_args(get_type_hints(kind).get(name)):
+        if isinstance(part, type) and is_dataclass(part):
+            return part
+    return None
 
 
 def plain_section(section: Any) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from tokenomics_core.config._reading import (
     plain_section,
     read_section,
     read_text_value,
+    section_of_items,
     unknown_name,
 )
 from tokenomics_core.config._sections import (
@@ -187,7 +188,10 @@ def _changed(kind: type[Any], section: Any, name: str, value: object, where: str
     field_name, _, rest = name.partition(".")
     table = {} if section is None else plain_section(section)
     if rest:
-        table[field_name] = _changed_inside(table.get(field_name), rest, value, f"{where}.{field_name}")
+        inner = section_of_items(kind, field_name)
+        table[field_name] = _changed_inside(
+            inner, table.get(field_name), rest, value, f"{where}.{field_name}"
+        )
     else:
         if isinstance(value, str):
             value = read_text_value(kind, field_name, value, where)
@@ -198,10 +202,18 @@ def _changed(kind: type[Any], section: Any, name: str, value: object, where: str
     return read_section(kind, table, where)
 
 
-def _changed_inside(items: Any, name: str, value: object, where: str) -> Any:
+def _changed_inside(kind: type[Any] | None, items: Any, name: str, value: object, where: str) -> Any:
     """Change a list of tables, or a table, inside a section."""
     first, _, rest = name.partition(".")
-    if isinstance(items, list) and first.isdecimal() and int(first) < len(items) and rest:
+    if (
+        isinstance(items, list)
+        and first.isdecimal()
+        and int(first) < len(items)
+        and rest
+        and kind is not None
+    ):
+        if isinstance(value, str):
+            value = read_text_value(kind, rest, value, f"{where}[{first}]")
         return [{**item, rest: value} if place == int(first) else item for place, item in enumerate(items)]
     if isinstance(items, Mapping) and not rest:
         return {**items, first: value}

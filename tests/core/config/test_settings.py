@@ -163,6 +163,7 @@ def test_one_setting_can_be_changed_by_name_from_a_text_or_a_value():
     assert changed.cache.max_error == 0.05
     assert changed.budgets.limits[0].usd == Decimal("2.50")
     assert changed.value("budgets.limits.0.usd") == Decimal("2.50")
+    assert settings.with_value("budgets.limits.0.calls", "7").budgets.limits[0].calls == 7
     assert changed.with_value("cache.ttl_s", 60.0).with_value("cache.ttl_s", None).cache.ttl_s is None
     assert settings.cache is None
 
