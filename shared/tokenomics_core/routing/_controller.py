@@ -52,6 +52,13 @@ class Controller:
         """Mean of what was observed minus the target; None before the first decision."""
         return self._off / self._n if self._n else None
 
+    def resume(self, level: float) -> None:
+        """Go on from a level where it stood before."""
+        if not math.isfinite(level):
+            raise ConfigurationError(f"level must be finite, not {level!r}")
+        with self._lock:
+            self._level = level
+
     def move(self, off_target: float) -> None:
         """Take one decision into account.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
 from tokenomics_core.pricing import PriceBook, default_price_book
@@ -79,6 +79,19 @@ class Costs:
         except Exception:  # noqa: BLE001 - prices may be foreign code, or a book that raises for unknown models
             _log.debug("tier %s could not be priced", tier.name, exc_info=True)
             return None
+
+    @property
+    def lengths(self) -> dict[str, float]:
+        """By tier, how long its answers are taken to be, where reports may tell."""
+        with self._lock:
+            return {name: value for name, value in self._output.items() if not self._is_stated[name]}
+
+    def restore(self, lengths: Mapping[str, float]) -> None:
+        """Take lengths that were learned before."""
+        with self._lock:
+            for name in self._output.keys() & lengths.keys():
+                if not self._is_stated[name] and lengths[name] >= 0:
+                    self._output[name] = float(lengths[name])
 
     def learn(self, tier: Tier, usage: Usage) -> None:
         """Follow how long the answers of a tier are, unless the tier states it."""

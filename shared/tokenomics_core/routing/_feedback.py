@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from tokenomics_core.errors import ConfigurationError
@@ -87,6 +87,17 @@ class Feedback:
             if chance is not None:
                 self._shifts[tier] = self._shifts.get(tier, 0.0) + self._rate * (ok - chance)
             self._labels.setdefault(tier, deque(maxlen=self._window)).append((self._clock(), ok))
+
+    @property
+    def shifts(self) -> dict[str, float]:
+        """By tier, what labels added to the log odds of its chances."""
+        with self._lock:
+            return dict(self._shifts)
+
+    def restore(self, shifts: Mapping[str, float]) -> None:
+        """Take shifts that were learned before; the labels themselves are not kept."""
+        with self._lock:
+            self._shifts.update({name: float(shift) for name, shift in shifts.items()})
 
     def adjust(self, tier: str, chance: float) -> float:
         """Return a chance as feedback corrects it."""

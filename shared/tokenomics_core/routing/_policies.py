@@ -89,6 +89,10 @@ class TargetShare:
             return fall_back(candidates, state, "the classifier gave no score")
         return _two_sided(candidates, state.score, self.controller.level)
 
+    def resume(self, level: float) -> None:
+        """Go on from a threshold where it stood before."""
+        self.controller.resume(level)
+
     def observe(self, index: int, candidates: Sequence[Candidate], state: PolicyState) -> None:
         """Raise the threshold after a call sent up, lower it after one that was not."""
         if state.score is not None and len(candidates) > 1:

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
+from typing import Any
 
 from tokenomics_core.errors import ConfigurationError
 from tokenomics_core.protocols import Pricer
@@ -23,6 +24,7 @@ from tokenomics_core.routing._planning import Plan, Planner
 from tokenomics_core.routing._protocols import Assessment, Classifier, Policy
 from tokenomics_core.routing._request import RouteRequest
 from tokenomics_core.routing._route import Route
+from tokenomics_core.routing._router_state import restore_state, state_of
 from tokenomics_core.routing._shadow import ABTest
 from tokenomics_core.routing._stats import CallKind, Counts, RouterStats
 from tokenomics_core.routing._sticky import Recent, Stickiness, WarmCache
@@ -107,6 +109,7 @@ class Router:
         else:
             test = holdout if isinstance(holdout, ABTest) else ABTest(holdout=holdout or 0.0)
         sticky = stickiness or Stickiness()
+        self._test = test
         self.classifier = classifier if classifier is not None else _default_classifier(self.tiers)
         self.policy: Policy = policy if policy is not None else TargetQuality()
         self.safe_tier = safe_tier if safe_tier is not None else self.tiers[-1].name
@@ -283,6 +286,22 @@ class Router:
         """Return what was done and what it saved after all its own costs."""
         return self._counts.stats(tuple(tier.name for tier in self.tiers))
 
+    def state(self) -> dict[str, Any]:
+        """Return what was learned while running, as plain values for JSON; `restore` goes on from it.
+
+        That is where the controllers of targets stand, how long answers are, and what feedback shifted; not
+        what is told of health, labels, asks and sums, which belong to a process.
+        """
+        return state_of(self._policies, self._costs, self._feedback)
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from what `state` of a router with the same policies returned.
+
+        Raises:
+            ConfigurationError: It is of another version or of other policies; nothing was changed.
+        """
+        restore_state(state, self._policies, self._costs, self._feedback)
+
     def health(self, tier: str) -> TierHealth:
         """Return how a tier has been doing."""
         return self._health.of(tier)
@@ -308,6 +327,10 @@ class Router:
     def warnings(self) -> tuple[str, ...]:
         """What is wrong with the choice of tiers, in plain words; prices are looked up for it."""
         return tuple(sentence for _, sentence in self._planner.dominated().values())
+
+    @property
+    def _policies(self) -> dict[str, Policy]:
+        return {"treatment": self.policy, **self._test.policies}
 
     def _begin(self, request: RouteRequest) -> Plan | Route:
         """Find the tiers that can serve, or the decision already made for this ask."""

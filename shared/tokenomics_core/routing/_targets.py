@@ -79,6 +79,10 @@ class _Target(AnswerValue):
         if value_usd is not None:
             self.controller = Controller(math.log(_value(value_usd)), eta)
 
+    def resume(self, level: float) -> None:
+        """Go on from the logarithm of a value where it stood before."""
+        self.controller = Controller(level, self._eta)
+
     def observe(
         self,
         index: int,

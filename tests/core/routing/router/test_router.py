@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import math
 import random
 import threading
@@ -27,7 +28,12 @@ from tokenomics_core.routing import (
     effort_tiers,
     last_ask,
 )
-from tokenomics_core.routing.policies import AnswerValue, CheapestGoodEnough
+from tokenomics_core.routing.policies import (
+    AnswerValue,
+    CheapestGoodEnough,
+    TargetCost,
+    TargetShare,
+)
 from tokenomics_core.types import Usage
 
 SMALL = Tier(name="small", model="s", price=("0.5", "0.5"), quality=0.6)
@@ -568,6 +574,40 @@ def test_requests_unlike_anything_learned_from_go_to_the_safe_tier_if_so_set():
     assert route.tier is LARGE
     assert route.out_of_domain
     assert safe.stats().out_of_domain == 1
+
+
+@pytest.mark.parametrize("policy", [TargetShare, TargetQuality, TargetCost])
+def test_what_a_router_learned_outlives_it(policy):
+    made = router(policy=policy(0.5), classifier=Fixed(0.4))
+    for _ in range(30):
+        route = made.decide("q")
+        made.report(route, usage=Usage(input_tokens=10, output_tokens=900))
+        made.feedback(route, False)
+    state = json.loads(json.dumps(made.state()))
+    fresh = router(policy=policy(0.5), classifier=Fixed(0.4))
+    assert fresh.state() != made.state()
+    fresh.restore(state)
+    assert fresh.state() == made.state()
+    assert fresh.decide("q").cost_usd == made.decide("q").cost_usd
+    assert fresh.decide("q").probabilities == made.decide("q").probabilities
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"version": 2},
+        {"policies": {"treatment": {"policy": "threshold", "level": 0.1}}},
+        {"policies": {"treatment": {"policy": "target_share", "level": math.nan}}},
+        {"output_tokens": {"small": "many"}},
+        {"shifts": None},
+    ],
+)
+def test_a_state_that_is_none_is_refused_and_changes_nothing(damage):
+    made = router(policy=TargetShare(0.3), classifier=Fixed(0.4))
+    before = made.state()
+    with pytest.raises(ConfigurationError):
+        made.restore({**before, **damage})
+    assert made.state() == before
 
 
 def test_reports_teach_how_long_answers_are():
