@@ -171,7 +171,7 @@ def test_the_rest_stays_last_and_the_total_stays_below(show):
     page = show("many users")
     page.locator("summary", has_text="Table: cost by user").click()
     for presses in range(2):
-        page.locator("#user-table thead th").nth(5).get_by_role("button").click()
+        page.locator("#user-table thead th").nth(1).get_by_role("button").click()
         assert column(page, "user-table", 0)[-1] == "9,980 more", presses
     assert page.locator("#user-table tfoot th").text_content() == "All"
 

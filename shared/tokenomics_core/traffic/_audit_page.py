@@ -13,7 +13,7 @@ from tokenomics_core.traffic._audit_page_parts import Columns, Row, Safe, detail
 from tokenomics_core.traffic._audit_page_style import SCRIPT, STYLE
 from tokenomics_core.traffic._audit_page_time import over_time
 from tokenomics_core.traffic._audit_result import Audit, AuditLine, WasteFinding
-from tokenomics_core.traffic._audit_text import cut_lines, line_name, period_of
+from tokenomics_core.traffic._audit_text import cut_lines, knows_costs, line_name, nothing_found, period_of
 
 __all__ = ["audit_page"]
 
@@ -91,7 +91,7 @@ def _subtitle(audit: Audit) -> str:
 
 
 def _figures(audit: Audit) -> Iterator[tuple[str, str, str]]:
-    if _knows_costs(audit):
+    if knows_costs(audit):
         yield "Spent", format_usd(audit.total_usd), ""
         yield "A month at this pace", format_usd(audit.usd_per_month), ""
         share = format_percent(audit.avoidable_share)
@@ -103,10 +103,6 @@ def _figures(audit: Audit) -> Iterator[tuple[str, str, str]]:
         yield "From a cache", format_count(audit.cached_calls), ""
     if audit.bad:
         yield "Lines not read", format_count(audit.bad), ""
-
-
-def _knows_costs(audit: Audit) -> bool:
-    return audit.unpriced_calls < audit.paid_calls or not audit.paid_calls
 
 
 def _unpriced(audit: Audit) -> Iterator[str]:
@@ -128,8 +124,8 @@ def _unpriced(audit: Audit) -> Iterator[str]:
 def _wastes(audit: Audit) -> Iterator[str]:
     yield '<section aria-labelledby="waste"><h2 id="waste">Waste</h2>'
     if not audit.wastes:
-        told = "None of the nine kinds of waste was found." if audit.rows else "The log holds no calls."
-        yield f'<div class="good"><p>{told}</p></div></section>'
+        kind = "good" if audit.rows and knows_costs(audit) else "notice"
+        yield f'<div class="{kind}"><p>{text(nothing_found(audit))}</p></div></section>'
         return
     bars = [Bar(found.title, found.usd_per_month) for found in audit.wastes if found.usd_per_month > 0]
     if bars:
@@ -246,7 +242,7 @@ def _dimension(dimension: str, lines: Sequence[AuditLine], top: int) -> Iterator
     rows = [_line_row(line, dimension) for line in cut_lines(lines, top)]
     caption = f"Cost {heading.lower()}, in USD"
     inside = table(
-        f"{dimension}-table", caption, _line_columns(name), rows, total=_total_row(lines), sorted_by=5
+        f"{dimension}-table", caption, _line_columns(name), rows, total=_total_row(lines), sorted_by=1
     )
     yield details(f"Table: cost {heading.lower()}", inside, is_open=not bars)
 
@@ -262,13 +258,13 @@ def _left_out(lines: Sequence[AuditLine]) -> str:
 def _line_columns(name: str) -> Columns:
     return (
         (name, "text"),
+        ("Cost", "money"),
+        ("Avoidable", "money"),
+        ("Share", "percent"),
         ("Calls", "count"),
         ("Tokens in", "count"),
         ("of these cached", "count"),
         ("Tokens out", "count"),
-        ("Cost", "money"),
-        ("Avoidable", "money"),
-        ("Share", "percent"),
     )
 
 
@@ -280,13 +276,13 @@ def _line_row(line: AuditLine, dimension: str) -> Row:
     return Row(
         (
             name,
+            line.usd if priced else None,
+            line.avoidable_usd if priced else None,
+            line.share if priced else None,
             line.calls,
             line.input_tokens,
             line.cache_read_tokens,
             line.output_tokens,
-            line.usd if priced else None,
-            line.avoidable_usd if priced else None,
-            line.share,
         ),
         is_rest=bool(line.rest),
     )
@@ -297,13 +293,13 @@ def _total_row(lines: Sequence[AuditLine]) -> Row:
     return Row(
         (
             "All",
+            sum((line.usd for line in lines), Decimal(0)) if priced else None,
+            sum((line.avoidable_usd for line in lines), Decimal(0)) if priced else None,
+            min(sum(line.share for line in lines), 1.0) if priced else None,
             sum(line.calls for line in lines),
             sum(line.input_tokens for line in lines),
             sum(line.cache_read_tokens for line in lines),
             sum(line.output_tokens for line in lines),
-            sum((line.usd for line in lines), Decimal(0)) if priced else None,
-            sum((line.avoidable_usd for line in lines), Decimal(0)) if priced else None,
-            min(sum(line.share for line in lines), 1.0),
         )
     )
 

@@ -101,7 +101,7 @@ def _rows(chart: Chart, width: int, key: str) -> tuple[str, int]:
     for number, bar in enumerate(chart.bars):
         y = top + step * number + (step - thick if not beside else (step - thick) / 2)
         end = left + float(bar.usd) * scale
-        name_at = (left - 10, y + thick - 4, "end") if beside else (left, y - 6, "start")
+        name_at = (left - 10, y + thick - 4, "end") if beside else (left + 5, y - 6, "start")
         parts.append(_name(bar.name, *name_at, room=left - 14 if beside else width - 8.0))
         parts.append(_bar(bar, key, left, y, float(bar.usd) * scale, thick))
         parts.append(f'<text class="value" x="{end + 6:.1f}" y="{y + thick - 3:.1f}">{_usd(bar.usd)}</text>')

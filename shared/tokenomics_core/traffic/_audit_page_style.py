@@ -59,8 +59,9 @@ th[aria-sort=ascending] button::after{{content:"\\2191";color:inherit}}
 .scroll{{overflow-x:auto;max-width:100%;margin:8px 0 14px}}
 table{{border-collapse:collapse;width:100%;font-size:.9375rem}}
 caption{{text-align:left;color:var(--muted);font-size:.8125rem;padding-bottom:5px}}
-th,td{{text-align:left;vertical-align:baseline;padding:6px 14px 6px 0;border-bottom:1px solid var(--faint);
+th,td{{text-align:left;vertical-align:baseline;padding:6px 20px 6px 0;border-bottom:1px solid var(--faint);
 font-weight:400}}
+td,thead th{{overflow-wrap:normal;white-space:nowrap}}
 th:last-child,td:last-child{{padding-right:2px}}
 thead th{{font-weight:600;font-size:.8125rem;border-bottom:1px solid var(--line);vertical-align:bottom}}
 tbody th,tfoot th{{min-width:10.5rem;max-width:30rem}}

@@ -23,7 +23,7 @@ from tokenomics_core.rendering import (
 )
 from tokenomics_core.traffic._audit_result import Audit, AuditLine, WasteFinding
 
-__all__ = ["audit_tables", "cut_lines", "line_name", "period_of"]
+__all__ = ["audit_tables", "cut_lines", "knows_costs", "line_name", "nothing_found", "period_of"]
 
 _SECTIONS = {
     "model": "Model",
@@ -68,6 +68,20 @@ def line_name(line: AuditLine, dimension: str) -> str:
     if dimension == "template" and len(line.label) > _MAX_TEMPLATE:  # its end says nothing
         return f"{line.label[:_MAX_TEMPLATE].rstrip()}…"
     return shorten(line.label, _MAX_NAME)
+
+
+def knows_costs(audit: Audit) -> bool:
+    """Tell whether the sums say anything."""
+    return audit.unpriced_calls < audit.paid_calls or not audit.paid_calls
+
+
+def nothing_found(audit: Audit) -> str:
+    """Say why no waste is listed."""
+    if not audit.rows:
+        return "The log holds no calls."
+    if not knows_costs(audit):
+        return "No call has a known cost, so no waste can be told in dollars."
+    return "None of the nine kinds of waste was found."
 
 
 def period_of(audit: Audit) -> str:
@@ -135,7 +149,7 @@ def _waste_row(found: WasteFinding, dearest: Decimal) -> Row:
 
 
 def _figures(audit: Audit) -> Iterable[Figure]:
-    known = audit.unpriced_calls < audit.paid_calls or not audit.paid_calls
+    known = knows_costs(audit)
     yield Figure("Spent", Cell(audit.total_usd if known else None), "money")
     if known:
         yield Figure("A month", Cell(audit.usd_per_month), "money")
@@ -145,10 +159,8 @@ def _figures(audit: Audit) -> Iterable[Figure]:
 
 
 def _waste_notices(audit: Audit) -> Iterable[Notice]:
-    if not audit.rows:
-        yield Notice("The log holds no calls.", "warning")
-    elif not audit.wastes:
-        yield Notice("None of the nine kinds of waste was found.", "good")
+    if not audit.wastes:
+        yield Notice(nothing_found(audit), "good" if audit.rows and knows_costs(audit) else "warning")
     for found in audit.wastes:
         yield Notice(f"{found.title}: {found.fix}", "normal")
     if len(audit.wastes) > 1:
@@ -221,7 +233,7 @@ def _money_row(line: AuditLine, dimension: str, dearest: float) -> Row:
             Cell(line.output_tokens),
             Cell(None if unpriced else line.usd, note=note, note_level="warning"),
             Cell(None if unpriced else line.avoidable_usd),
-            Cell(line.share),
+            Cell(None if unpriced else line.share),
             _bar(line, dearest),
         )
     )

@@ -131,12 +131,10 @@ class TruthBook:
         if not self._long_letters:
             return
         lengths = sorted(self._letters)
-        usual, high = _percentile(lengths, 0.5), _percentile(lengths, 0.95)
+        usual, high = _percentile(lengths, "0.5"), _percentile(lengths, "0.95")
         for name, tokens, rate in self._long_letters:
             if tokens > 4 * usual and tokens > high:
-                usd["unbounded_outputs"] = usd.get("unbounded_outputs", _ZERO) + rate * (
-                    tokens - Decimal(str(high))
-                )
+                usd["unbounded_outputs"] = usd.get("unbounded_outputs", _ZERO) + rate * (tokens - high)
                 ids.setdefault("unbounded_outputs", []).append(name)
 
     def _close_nights(self, usd: dict[str, Decimal], ids: dict[str, list[str]]) -> None:
@@ -153,9 +151,9 @@ class TruthBook:
         return otherwise if rate is None else rate.base / _MILLION
 
 
-def _percentile(ordered: list[int], share: float) -> float:
+def _percentile(ordered: list[int], share: str) -> Decimal:
     """Return a percentile of numbers in order, drawn straight between neighbours."""
-    place = (len(ordered) - 1) * share
+    place = (len(ordered) - 1) * Decimal(share)
     low = int(place)
     high = min(low + 1, len(ordered) - 1)
     return ordered[low] + (ordered[high] - ordered[low]) * (place - low)

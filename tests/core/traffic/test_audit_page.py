@@ -184,6 +184,7 @@ def test_calls_without_a_price_are_no_calls_for_nothing():
     assert "in-house-7b (40)" in texts
     assert "$0" not in texts
     assert texts.count("unpriced") >= 4
+    assert "None of the nine kinds" not in texts
     assert "<figure>" not in page
     assert page.count("<details open>") == 3
 

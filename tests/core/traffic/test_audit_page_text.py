@@ -54,6 +54,7 @@ def test_unpriced_is_not_zero():
     wastes, money = texts(unpriced_audit())
     assert "Spent unpriced" in wastes
     assert "40 calls have no known cost" in wastes
+    assert "no waste can be told" in wastes
     assert "$0" not in wastes + money
 
 
