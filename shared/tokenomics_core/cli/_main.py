@@ -21,6 +21,7 @@ from tokenomics_core.cli import (
     _router,
     _simulate,
     _upkeep,
+    _watch,
 )
 from tokenomics_core.errors import ConfigurationError, TokenomicsError
 
@@ -81,6 +82,7 @@ def _parser() -> argparse.ArgumentParser:
         _prompt.add,
         _router.add,
         _upkeep.add,
+        _watch.add,
         _dashboard.add,
         _generate.add,
         _audit.add,

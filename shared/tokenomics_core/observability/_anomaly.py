@@ -78,12 +78,12 @@ class Anomaly:
         return None if self.change is None else self.change.main_driver
 
     def __str__(self) -> str:
-        who = f"{self.dimension} {self.name!r}" if self.name else f"calls without a {self.dimension}"
+        who = f"of {self.dimension} {self.name!r}" if self.name else f"without a {self.dimension}"
         what = {
-            "call": f"one call of {who} cost {format_usd(self.seen_usd)}",
-            "level": f"a call of {who} costs {format_usd(self.seen_usd)}",
-            "rate": f"{self.calls:,} calls of {who} cost {format_usd(self.seen_usd)}",
-            "run": f"one run of {who} has cost {format_usd(self.seen_usd)} in {self.calls:,} calls",
+            "call": f"one call {who} cost {format_usd(self.seen_usd)}",
+            "level": f"a call {who} costs {format_usd(self.seen_usd)}",
+            "rate": f"{self.calls:,} calls {who} cost {format_usd(self.seen_usd)}",
+            "run": f"one run {who} has cost {format_usd(self.seen_usd)} in {self.calls:,} calls",
         }[self.kind]
         factor = (
             "" if self.factor is None else f", {self.factor:,.1f}x the usual {format_usd(self.usual_usd)}"

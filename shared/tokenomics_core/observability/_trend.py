@@ -240,8 +240,8 @@ class _Period:
         self.queries_usd.append(float(usd))
         self._add_unit("day", record.at.astimezone(self._zone).date().isoformat(), usd)
         for unit, read in self._units:
-            if (name := read(record)) is not None:
-                self._add_unit(unit, name, usd)
+            if (key := read(record)) is not None:
+                self._add_unit(unit, key, usd)
 
     def _add_unit(self, unit: str, name: str, usd: Decimal) -> None:
         sums = self.units[unit]
@@ -265,7 +265,7 @@ def _sum(values: Iterable[Decimal]) -> Decimal:
 
 
 def _unit(name: str, before: _Period, now: _Period) -> UnitCost:
-    values: Sequence[float | Decimal] = now.queries_usd if name == "query" else list(now.units[name].values())
+    values = now.queries_usd if name == "query" else [float(usd) for usd in now.units[name].values()]
     return UnitCost(
         unit=name,
         count=len(values),

@@ -35,7 +35,7 @@ def trend_table(trend: Trend, max_rows: int) -> Table:
     now, before = trend.now.cost_usd, trend.before.cost_usd
     return Table(
         title="Trend",
-        subtitle=f"{trend.since:%Y-%m-%d %H:%M} to {trend.until:%Y-%m-%d %H:%M %Z}, beside the same time before",
+        subtitle=f"{trend.since:%Y-%m-%d %H:%M} to {trend.until:%Y-%m-%d %H:%M %Z}, and as long before",
         figures=(
             Figure("Cost", Cell(now, note=_times(now, before)), "money"),
             Figure("Before", Cell(before), "money"),
