@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Context, Decimal
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 __all__ = ["Money", "from_pico", "sum_by"]
 
 _COUNTS: Final = ("input", "output", "cache_read", "cache_write", "cache_write_1h", "reasoning")
+_AT_ONCE: Final = 50_000
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _SPLIT: Final = 1_000_000
 _EXACT: Final = Context(prec=60)
 
@@ -76,13 +79,12 @@ class Money:
     def cost_as(self, rows: Ints, *, model: int | None = None, batch: bool = False) -> Ints:
         """Return what some calls would cost on another model, or as a batch; -1 where nobody knows."""
         found = np.full(len(rows), -1, np.int64)
-        for place, row in enumerate(rows.tolist()):
-            usage = self._usage(row)
+        for place, (row, usage) in enumerate(zip(rows.tolist(), self._usages_of(rows), strict=True)):
             if usage is None:
                 continue
             name, provider = self._frame.model_of(int(self._models[row]) if model is None else model)
-            usage = replace(usage, batch=True) if batch else usage
-            cost = self._ask(usage, name, provider, self._frame.at(row))[0]
+            asked = replace(usage, batch=True) if batch else usage
+            cost = self._ask(asked, name, provider, self._frame.at(row))[0]
             found[place] = -1 if cost is None else to_pico(cost)
         return found
 
@@ -130,24 +132,30 @@ class Money:
         return self._price_of[key]
 
     def _priced(self) -> tuple[Ints, Ints]:
-        rows = self._frame.rows
-        cost, output_cost = np.full(rows, -1, np.int64), np.full(rows, -1, np.int64)
+        cost, output_cost = np.full((2, self._frame.rows), -1, np.int64)
         own = self._frame.column("own_pico")
         paid = self._frame.has("paid")
         cost[~paid] = output_cost[~paid] = 0
         unknown: list[int] = []
         names = [self._frame.model_of(code) for code in range(len(self._frame.names["models"]))]
-        for row in np.flatnonzero(paid).tolist():
-            usage = self._usage(row)
-            name, provider = names[self._models[row]]
-            total, output = (
-                (None, None) if usage is None else self._ask(usage, name, provider, self._frame.at(row))
-            )
-            if total is None:
-                unknown.append(row)
-                continue
-            cost[row] = to_pico(total)
-            output_cost[row] = -1 if output is None else to_pico(output)
+        every = np.flatnonzero(paid)
+        for start in range(0, len(every), _AT_ONCE):
+            rows = every[start : start + _AT_ONCE]
+            for row, model, at_us, usage in zip(
+                rows.tolist(),
+                self._models[rows].tolist(),
+                self._frame.at_us[rows].tolist(),
+                self._usages_of(rows),
+                strict=True,
+            ):
+                at = _EPOCH + timedelta(microseconds=at_us)
+                name, provider = names[model]
+                total, output = (None, None) if usage is None else self._ask(usage, name, provider, at)
+                if total is None:
+                    unknown.append(row)
+                    continue
+                cost[row] = to_pico(total)
+                output_cost[row] = -1 if output is None else to_pico(output)
         self.listed[paid] = True
         self.listed[unknown] = False
         cost[unknown] = own[unknown]
@@ -164,13 +172,31 @@ class Money:
 
     def _usage(self, row: int) -> Usage | None:
         """Rebuild what a call consumed; None where its counts cannot be true."""
-        beside = int(self._usages[row])
-        if beside >= 0:
-            return Usage.from_dict(json.loads(self._frame.names["usages"][beside]))
-        counts = {name: int(column[row]) for name, column in self._counts.items()}
-        given: dict[str, Any] = {f"{name}_tokens": count for name, count in counts.items() if count >= 0}
+        return next(self._usages_of(np.array([row])))
+
+    def _usages_of(self, rows: Ints) -> Iterator[Usage | None]:
+        """Rebuild what calls consumed, one after the other."""
+        columns = [self._counts[name][rows].tolist() for name in _COUNTS]
+        for beside, *counts in zip(self._usages[rows].tolist(), *columns, strict=True):
+            if beside >= 0:
+                yield self._usage_beside(beside)
+                continue
+            known = [None if count < 0 else count for count in counts]
+            try:
+                yield Usage(
+                    input_tokens=known[0],
+                    output_tokens=known[1],
+                    cache_read_tokens=known[2],
+                    cache_write_tokens=known[3],
+                    cache_write_1h_tokens=known[4],
+                    reasoning_tokens=known[5],
+                )
+            except ConfigurationError:
+                yield None
+
+    def _usage_beside(self, place: int) -> Usage | None:
         try:
-            return Usage(**given)
+            return Usage.from_dict(json.loads(self._frame.names["usages"][place]))
         except ConfigurationError:
             return None
 
