@@ -114,7 +114,7 @@ class ColumnMap:
             if known.isdisjoint(needed):
                 raise ConfigurationError(f"a mapping must name the column of {needed[0]!r}; nothing was read")
 
-    def check(self, names: Mapping[str, Any] | list[str], where: str) -> None:
+    def check(self, row: Row, where: str) -> None:
         """Refuse a table that lacks every column of the time or the model.
 
         Raises:
@@ -122,10 +122,10 @@ class ColumnMap:
         """
         for needed in (("at", "ended_at"), ("model",)):
             columns = [column.name for column in self._columns if column.field in needed]
-            if columns and not any(name in names for name in columns):
+            if columns and not any(name in row or _nested(row, name) is not None for name in columns):
                 raise ConfigurationError(
                     f"{where} has no column {' or '.join(map(repr, columns))}, but "
-                    f"{', '.join(map(repr, list(names)[:40]))}; nothing was read of it"
+                    f"{', '.join(map(repr, list(row)[:40]))}; nothing was read of it"
                 )
 
     def read(self, row: Row, where: str) -> TrafficRecord:
@@ -235,7 +235,7 @@ def _check_field(field: str, what: str) -> None:
 def _zone_of(name: Any) -> tzinfo:
     try:
         return ZoneInfo(name)
-    except (OSError, TypeError, ValueError) as error:
+    except (KeyError, OSError, TypeError, ValueError) as error:
         raise ConfigurationError(
             f"timezone must name a zone such as 'UTC', not {name!r}; nothing was read"
         ) from error

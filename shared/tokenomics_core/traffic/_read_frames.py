@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import codecs
 import csv
-import io
 import json
 import re
 import sys
 from collections.abc import Iterator, Mapping
+from functools import partial
+from itertools import chain
 from typing import Any, BinaryIO, Literal
 
-from tokenomics_core.traffic._open import HEAD_BYTES
 from tokenomics_core.traffic._read_tally import Tally
 
 __all__ = ["CONTAINERS", "Frame", "csv_rows", "document_rows", "frame_of", "line_rows"]
@@ -258,25 +258,21 @@ def csv_rows(name: str, stream: BinaryIO, tally: Tally) -> Iterator[tuple[str, M
     """Yield the rows of a table with a header, whose delimiter is a comma, semicolon, tab or bar."""
     # Prompts are longer than the 128 KB that the module allows; the limit can only be set for all.
     csv.field_size_limit(max(csv.field_size_limit(), min(_MAX_VALUE_BYTES, sys.maxsize)))
-    text = io.TextIOWrapper(stream, "utf-8", errors="replace", newline="")
-    try:
-        header = text.readline(HEAD_BYTES)
-        delimiter = max(",;\t|", key=header.count)
-        names = [cell.strip() for cell in next(csv.reader([header], delimiter=delimiter), [])]
-        reader = csv.reader(text, delimiter=delimiter)
-        before = 2
-        while True:
-            try:
-                cells = next(reader)
-            except StopIteration:
-                return
-            except csv.Error as error:
-                tally.refuse(f"{name}:{before}", f"no row ({error})")
-                continue
-            where, before = f"{name}:{before}", reader.line_num + 2
-            if len(cells) == len(names):
-                yield where, dict(zip(names, cells, strict=True))
-            elif cells:
-                tally.refuse(where, f"{len(cells)} cells under {len(names)} names", delimiter.join(cells))
-    finally:
-        text.detach()
+    text = (line.decode("utf-8", "replace") for line in iter(partial(stream.readline, _MAX_VALUE_BYTES), b""))
+    header = next(text, "")
+    delimiter = max(",;\t|", key=header.count)
+    reader = csv.reader(chain([header], text), delimiter=delimiter)
+    names = [cell.strip() for cell in next(reader, [])]
+    while True:
+        where = f"{name}:{reader.line_num + 1}"
+        try:
+            cells = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            tally.refuse(where, f"no row ({error})")
+            continue
+        if len(cells) == len(names):
+            yield where, dict(zip(names, cells, strict=True))
+        elif cells:
+            tally.refuse(where, f"{len(cells)} cells under {len(names)} names", delimiter.join(cells))

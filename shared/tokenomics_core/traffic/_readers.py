@@ -137,7 +137,8 @@ class TrafficReader:
                     yield from self._records_of_stretch(part, stream, tally)
                     return
                 for inside, member in open_members(name, stream):
-                    yield from self._records_of_stream(inside, member, tally, part.path)
+                    file = part.path if member is stream and part.path != "-" else None
+                    yield from self._records_of_stream(inside, member, tally, file)
             except _DAMAGED as error:
                 tally.refuse(name, f"it is damaged ({error}); the rest of it was not read")
             except OSError as error:
@@ -160,15 +161,15 @@ class TrafficReader:
         yield from self._records_of_rows(part.path, rows, head, tally)
 
     def _records_of_stream(
-        self, name: str, stream: BinaryIO, tally: Tally, path: str
+        self, name: str, stream: BinaryIO, tally: Tally, file: str | None
     ) -> Iterator[TrafficRecord]:
         start = stream.tell()
         head = _head_of(stream)
         stream.seek(start)
         frame = frame_of(head, is_whole=len(head) < HEAD_BYTES)
         if frame in {"parquet", "sqlite"}:
-            if name == path:
-                yield from self._records_of_file(name, path, frame, tally)
+            if file is not None:
+                yield from self._records_of_file(name, file, frame, tally)
                 return
             with copied_to_file(stream) as copy:
                 yield from self._records_of_file(name, copy, frame, tally)
