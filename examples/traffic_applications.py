@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from langchain_openai import ChatOpenAI
+from llama_index.core.tools import BaseTool, ToolMetadata, ToolOutput
 from llama_index.llms.openai.utils import from_openai_message_dicts
 from llama_index.llms.openai_like import OpenAILike  # type: ignore[import-untyped]  # has no py.typed
 from pydantic import SecretStr
@@ -61,13 +63,40 @@ class LlamaIndexApplication:
                     api_base=self._base_url,
                     api_key="unused",
                     is_chat_model=True,
+                    is_function_calling_model=True,
                     context_window=128_000,
                     max_retries=0,
                 )
             )
         messages = from_openai_message_dicts([_whole(message) for message in request.messages or ()])
-        told = {"tools": [dict(tool) for tool in request.tools]} if request.tools else {}
-        return str(self._models[key].chat(messages, **told).message.content or "")
+        model = self._models[key]
+        if request.tools:
+            offered = [Offered(tool["function"]) for tool in request.tools]
+            return str(model.chat_with_tools(offered, chat_history=messages).message.content or "")
+        return str(model.chat(messages).message.content or "")
+
+
+class Offered(BaseTool):
+    """A tool that a model may ask for and nobody calls."""
+
+    def __init__(self, function: Mapping[str, Any]) -> None:
+        self._metadata = _Metadata(name=function["name"], description=function.get("description", ""))
+        self._metadata.parameters = dict(function.get("parameters", {}))
+
+    @property
+    def metadata(self) -> ToolMetadata:
+        return self._metadata
+
+    def __call__(self, input: Any) -> ToolOutput:  # noqa: A002 - the framework's name
+        raise NotImplementedError
+
+
+@dataclass
+class _Metadata(ToolMetadata):
+    parameters: dict[str, Any] = field(default_factory=dict)
+
+    def get_parameters_dict(self) -> dict[str, Any]:
+        return self.parameters
 
 
 def _whole(message: Any) -> Any:
