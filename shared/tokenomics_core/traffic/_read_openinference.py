@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from tokenomics_core.traffic._read_attributes import nested
 from tokenomics_core.traffic._read_content import (
     NOTHING_SAID,
     Answer,
@@ -27,18 +28,18 @@ from tokenomics_core.usage import usage_from_openai
 __all__ = ["read_openinference"]
 
 _OPERATIONS = {"LLM": "chat", "EMBEDDING": "embedding", "RERANKER": "rerank"}
+_MODELS = {
+    "LLM": ("llm.response.model_name", "llm.model_name", "llm.request.model_name"),
+    "EMBEDDING": ("embedding.model_name",),
+    "RERANKER": ("reranker.model_name",),
+}
 _NO_USAGE = Usage()
 
 
 def read_openinference(facts: SpanFacts) -> TrafficRecord | None:
     """Return the call, or None where the span is none."""
     kind = str(facts.get("openinference.span.kind")).upper()
-    model = text_of(
-        facts.first(
-            *("llm.response.model_name", "llm.model_name", "llm.request.model_name"),
-            *("embedding.model_name", "reranker.model_name"),
-        )
-    )
+    model = text_of(facts.first(*_MODELS.get(kind, ()), *_MODELS["LLM"]))
     request = json_of(facts.get("input.value"))
     if model is None and kind in _OPERATIONS:  # a call that failed has no answer to name its model
         model = _model_asked_for(facts, request)
@@ -131,6 +132,7 @@ def _answer_of(facts: SpanFacts) -> Answer:
 
 
 def _message_of(item: Row) -> Row:
+    item = nested(item)  # data frames keep `message.role` inside the list
     told = item["message"] if isinstance(item.get("message"), Mapping) else item
     contents = told.get("contents")
     content = [_part_of(part) for part in contents] if isinstance(contents, list) else told.get("content")

@@ -174,23 +174,6 @@ def test_every_generation_of_the_conventions_gives_the_same_call(tmp_path, gener
     assert record.attribution.run == "a" * 32
 
 
-@pytest.mark.parametrize(
-    "shape",
-    [
-        batch,
-        lambda told: batch(told)["resourceSpans"][0],
-        lambda told: {"resource_spans": [{"scope_spans": [{"spans": [snake(told)]}]}]},
-        lambda told: told,
-        printed,
-    ],
-    ids=["OTLP", "one resource", "names with underscores", "one span", "as the SDK prints it"],
-)
-def test_every_envelope_gives_the_same_call(tmp_path, shape):
-    (record,) = read(tmp_path, shape(span(REQUEST | COUNTS | PARTS)))
-    assert record.usage == Usage(input_tokens=100, output_tokens=20)
-    assert (record.at, record.latency_s, record.answer) == (NOON, 1.5, "I look.")
-
-
 def snake(told):
     names = {
         "traceId": "trace_id",
@@ -222,6 +205,23 @@ def printed(told):
         "links": [],
         "resource": {"attributes": {"service.name": "shop"}, "schema_url": ""},
     }
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [
+        batch,
+        lambda told: batch(told)["resourceSpans"][0],
+        lambda told: {"resource_spans": [{"scope_spans": [{"spans": [snake(told)]}]}]},
+        lambda told: told,
+        printed,
+    ],
+    ids=["OTLP", "one resource", "names with underscores", "one span", "as the SDK prints it"],
+)
+def test_every_envelope_gives_the_same_call(tmp_path, shape):
+    (record,) = read(tmp_path, shape(span(REQUEST | COUNTS | PARTS)))
+    assert record.usage == Usage(input_tokens=100, output_tokens=20)
+    assert (record.at, record.latency_s, record.answer) == (NOON, 1.5, "I look.")
 
 
 @pytest.mark.parametrize(
