@@ -1,11 +1,11 @@
 """Does a replayed log cost what the same stream really costs, to the nano-dollar, call by call?
 
 Method: a generated stream (repeats, other wordings, near misses, talks, tools) is sent through the
-frameworks' real clients to the stand-in provider on loopback, plainly; what goes over the wire is written as a
-log and read back. The log is simulated with settings, and the very stream is sent once more with `from_config`
-of those settings, on the clock of the stream. Compared are the ledger's total with the simulated one, and what
-became of each request: sent (to which model), served from the cache, or refused. With a router the log holds
-the answers of both tiers, sent beforehand. Exit code 1 where anything differs.
+frameworks' real clients to the stand-in provider on loopback, plainly; what goes over the wire is written
+as a log and read back. The log is simulated with settings, and the very stream is sent once more with
+`from_config` of those settings, on the clock of the stream. Compared are the ledger's total with the
+simulated one, and what became of each request: sent (to which model), served from the cache, or refused.
+With a router the log holds the answers of both tiers, sent beforehand. Exit code 1 where anything differs.
 
     python benchmarks/traffic_simulation.py [--requests 1000] [--seed 11]
 """
