@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import threading
@@ -134,12 +135,13 @@ class RequestReader:
         hints: dict[str, Any] = {"downgrade_to": downgrade_to, **defaults, **hints_here()}
         asked = hints.pop("question", asked)
         needs = needs | hints.pop("needs", frozenset())
-        conversation = hints.pop("conversation", None) or attribution_of(tags).conversation
-        conversation = conversation or current_attribution().conversation
+        who, here = attribution_of(tags), current_attribution()
+        conversation = hints.pop("conversation", None) or who.conversation or here.conversation
         turn = hints.pop("turn", None)
         if turn is None and is_loop:
             run = tags.get(_RUN_ID)
-            key = (conversation, None if run is None else str(run), asked)
+            words = hashlib.sha256(asked.encode(errors="surrogatepass")).digest()  # no prompt is kept
+            key = (conversation, who.user or here.user, None if run is None else str(run), words)
             turn = self._turns.of(key, goes_on=goes_on or run is not None)
         most = hints.pop("max_output_tokens", None) or _most_output(settings)
         return RouteRequest(

@@ -81,6 +81,22 @@ def test_a_loop_of_ones_own_is_one_ask_and_the_same_question_later_is_another(wo
     assert models_asked(world) == [DEAR, DEAR, CHEAP, CHEAP]
 
 
+def test_loops_of_two_users_over_the_same_question_stay_apart(world):
+    tiers = iter(["dear", "cheap"])
+    llm = routed(world, classifier=FunctionClassifier(lambda request, all_: next(tiers)))
+    block = ToolCallBlock(tool_call_id="1", tool_name="look_up", tool_kwargs={"what": "x"})
+    result = ChatMessage(role="tool", content="hard", additional_kwargs={"tool_call_id": "1"})
+    for _ in range(4):
+        world.says("ok", **USED)
+    for user_id in ("ada", "bob"):
+        with attribution(user=user_id):
+            llm.chat_with_tools([TOOL], EASY)
+    for user_id in ("ada", "bob"):
+        with attribution(user=user_id):
+            llm.chat([*user(), ChatMessage(role="assistant", blocks=[block]), result])
+    assert models_asked(world) == [DEAR, CHEAP, DEAR, CHEAP]
+
+
 async def test_observations_and_state_are_no_asks(world):
     llm = routed(world)
     world.says('Thought: I need it.\nAction: look_up\nAction Input: {"what": "x"}', **USED)
