@@ -34,7 +34,6 @@ from langchain_tokenomics._budget_rules import config_here
 from langchain_tokenomics._cache_mark import MARK as CACHE_MARK
 from langchain_tokenomics._context_ledger import PREFIX_KEY
 from langchain_tokenomics._messages import model_of, provider_of
-from langchain_tokenomics._prefix_growth import GrowingPrefixPlanner
 from langchain_tokenomics._prefix_layers import (
     Family,
     Layer,
@@ -51,7 +50,7 @@ from langchain_tokenomics._prefix_layers import (
 from langchain_tokenomics._prefix_watch import PrefixWatch, PromptCacheReport, Sent
 from langchain_tokenomics._route_marks import takes_marks
 from tokenomics_core.pricing import default_price_book
-from tokenomics_core.prompts import NO_CACHING, CacheRule, PrefixPlanner, find_rule
+from tokenomics_core.prompts import NO_CACHING, CacheRule, GrowingPrefixPlanner, PrefixPlanner, find_rule
 from tokenomics_core.protocols import Pricer
 from tokenomics_core.tokens import count_tokens
 from tokenomics_core.usage import usage_from_langchain

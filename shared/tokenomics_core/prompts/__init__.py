@@ -2,6 +2,7 @@
 
 from tokenomics_core.prompts._analyze import PromptReport, PromptShare, Suggestion, analyze_prompt
 from tokenomics_core.prompts._cache_rules import CacheRule, find_rule
+from tokenomics_core.prompts._growing_prefix import GrowingPrefixPlanner
 from tokenomics_core.prompts._output_length import OutputLimit, fit_output_length
 from tokenomics_core.prompts._prefix_plan import (
     NO_CACHING,
@@ -25,6 +26,7 @@ __all__ = [
     "NO_CACHING",
     "BlockOrder",
     "CacheRule",
+    "GrowingPrefixPlanner",
     "OutputLimit",
     "PrefixOption",
     "PrefixPlan",

@@ -47,8 +47,8 @@ class PrefixStats:
 class _Prefix:
     last_s: float
     counts: list[float]
-    choice: str
-    alive_until_s: float = 0.0
+    choice: str = NO_CACHING
+    alive_until_s: float | None = None
     read: bool = False
     seen: int = field(default=1)
 
@@ -57,7 +57,8 @@ class PrefixPlanner:
     """Choose the caching of each request from the gaps seen before it, of this prefix and of all.
 
     A prefix of which little is known is taken to behave like the others did at the same point of their life:
-    after the first use apart from later ones, since most prefixes are used once or often.
+    after the first use apart from later ones, since most prefixes are used once or often. One
+    that was not used again within the longest lifetime counts as not coming back, from then on.
 
     Args:
         rule: What the provider asks and gives.
@@ -79,6 +80,8 @@ class PrefixPlanner:
         # Of gaps after a first use and after later ones: how many fell within each lifetime and beyond all.
         self._shared = [[1.0] * (len(self._ttls) + 1) for _ in (_FIRST, _LATER)]
         self._prefixes: OrderedDict[str, _Prefix] = OrderedDict()
+        # Those whose last gap is not over, the longest unused first.
+        self._open: OrderedDict[str, _Prefix] = OrderedDict()
         self._lock = threading.Lock()
         self._uses = self._reads = self._writes = 0
         self._lost = self._spent = self._plain = 0.0
@@ -95,21 +98,23 @@ class PrefixPlanner:
             `none`, or the lifetime to ask for.
         """
         with self._lock:
+            self._close(now_s)
             known = self._prefixes.pop(prefix, None)
             if known is None:
-                known = _Prefix(now_s, [0.0] * (len(self._ttls) + 1), NO_CACHING)
-                known.choice = self._best(known.counts, _FIRST, tokens)
+                known = _Prefix(now_s, [0.0] * (len(self._ttls) + 1))
+                known.choice = self._best(known, _FIRST, tokens)
                 self._pay(known, tokens, now_s, alive=False)
             else:
-                self._learn(known, now_s)
-                alive = now_s <= known.alive_until_s
-                known.choice = self._best(known.counts, _LATER, tokens)
+                self._learn(known, now_s, is_open=self._open.pop(prefix, None) is not None)
+                alive = known.alive_until_s is not None and now_s <= known.alive_until_s
+                known.choice = self._best(known, _LATER, tokens)
                 self._pay(known, tokens, now_s, alive=alive)
                 known.seen += 1
             known.last_s = now_s
-            self._prefixes[prefix] = known
+            self._prefixes[prefix] = self._open[prefix] = known
             while len(self._prefixes) > self._most:
-                self._prefixes.popitem(last=False)
+                oldest, _ = self._prefixes.popitem(last=False)
+                self._open.pop(oldest, None)
             return known.choice
 
     def __len__(self) -> int:
@@ -134,20 +139,32 @@ class PrefixPlanner:
             counts = [sum(both) for both in zip(*self._shared, strict=True)]
             return {name: Decimal(str(round(cost, 6))) for name, cost in self._costs(counts).items()}
 
-    def _learn(self, known: _Prefix, now_s: float) -> None:
+    def _close(self, now_s: float) -> None:
+        """Learn from the prefixes that were not used again for longer than any lifetime."""
+        longest = self._ttls[-1][1] if self._ttls else 0
+        while self._open:
+            prefix, known = next(iter(self._open.items()))
+            if now_s - known.last_s <= longest:
+                return
+            del self._open[prefix]
+            self._share(known, len(self._ttls))
+
+    def _learn(self, known: _Prefix, now_s: float, *, is_open: bool) -> None:
         gap = max(0.0, now_s - known.last_s)
         place = next((at for at, (_, ttl) in enumerate(self._ttls) if gap <= ttl), len(self._ttls))
         known.counts[place] += 1
+        if is_open:
+            self._share(known, place)
+
+    def _share(self, known: _Prefix, place: int) -> None:
         self._shared[_FIRST if known.seen == 1 else _LATER][place] += 1
 
-    def _best(self, own: list[float], stage: int, tokens: int) -> str:
+    def _best(self, known: _Prefix, stage: int, tokens: int) -> str:
         if tokens < self.rule.minimum_tokens and not self.rule.automatic:
             return NO_CACHING
         shared = self._shared[stage]
         total = sum(shared)
-        counts = [mine + self._weight * all_ / total for mine, all_ in zip(own, shared, strict=True)]
-        # The write of a prefix that may never come again; the less is known of it, the more that weighs.
-        counts[-1] += 1 / (1 + sum(own))
+        counts = [mine + self._weight * all_ / total for mine, all_ in zip(known.counts, shared, strict=True)]
         costs = self._costs(counts)
         if self.rule.automatic:
             costs.pop(NO_CACHING)
@@ -173,7 +190,7 @@ class PrefixPlanner:
         elif known.choice == NO_CACHING:
             self._spent += tokens
         else:
-            if known.alive_until_s and not known.read:
+            if known.alive_until_s is not None and not known.read:
                 self._lost += tokens
             self._writes += 1
             known.read = False
@@ -181,4 +198,4 @@ class PrefixPlanner:
         if known.choice != NO_CACHING:
             known.alive_until_s = now_s + dict(self._ttls)[known.choice]
         elif not alive:
-            known.alive_until_s = 0.0
+            known.alive_until_s = None

@@ -8,7 +8,13 @@ from hypothesis import strategies as st
 
 from tokenomics_core.errors import ConfigurationError
 from tokenomics_core.pricing import PriceBook
-from tokenomics_core.prompts import PrefixPlanner, break_even_uses, find_rule, plan_prefix_cache
+from tokenomics_core.prompts import (
+    GrowingPrefixPlanner,
+    PrefixPlanner,
+    break_even_uses,
+    find_rule,
+    plan_prefix_cache,
+)
 from tokenomics_core.types import Usage
 
 MODEL = "claude-sonnet-4-5"
@@ -146,3 +152,37 @@ def test_the_planner_forgets_the_longest_unused():
     for prefix in "abcd":
         planner.choose(prefix, 5000, 0.0)
     assert len(planner) == 2
+
+
+def test_the_planner_learns_from_prefixes_that_never_come_back():
+    planner = PrefixPlanner(find_rule(MODEL, None))
+    for index in range(60):  # a second use every minute would have been seen within the hour
+        planner.choose(f"once {index}", 5000, index * 60.0)
+    assert planner.choose("another", 5000, 3 * 3600.0) == "none"
+    assert planner.expected()["none"] < planner.expected()["1h"]
+
+
+def test_a_prefix_that_comes_back_late_is_learned_from_once():
+    planner = PrefixPlanner(find_rule(MODEL, None))
+    planner.choose("late", 5000, 0.0)
+    planner.choose("other", 5000, 10_000.0)
+    before = planner.expected()
+    planner.choose("late", 5000, 10_000.0)
+    assert planner.expected() == before
+
+
+def test_at_the_beginning_of_the_clock_nothing_is_cached_yet():
+    for planner in (PrefixPlanner(find_rule(MODEL, None)), GrowingPrefixPlanner(find_rule(MODEL, None))):
+        assert planner.choose("short", 10, 0.0) == "none"
+    planner = PrefixPlanner(find_rule(MODEL, None))
+    planner.choose("short", 10, 0.0)
+    planner.choose("short", 10, 0.0)
+    assert planner.stats().reads == 0
+
+
+def test_a_growing_conversation_is_given_the_lifetime_of_its_gaps():
+    quick, slow = (GrowingPrefixPlanner(find_rule(MODEL, None)) for _ in range(2))
+    for call in range(12):
+        of_quick = quick.choose("quick", 5_000 + 500 * call, call * 40.0)
+        of_slow = slow.choose("slow", 5_000 + 500 * call, call * 1_800.0)
+    assert (of_quick, of_slow) == ("5m", "1h")

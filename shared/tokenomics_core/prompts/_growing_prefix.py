@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass, field
 
-from tokenomics_core.prompts import NO_CACHING, CacheRule, PrefixPlanner
+from tokenomics_core.prompts._cache_rules import CacheRule
+from tokenomics_core.prompts._prefix_plan import NO_CACHING
+from tokenomics_core.prompts._prefix_planner import PrefixPlanner
 
 __all__ = ["GrowingPrefixPlanner"]
 
@@ -20,7 +23,7 @@ class _Conversation:
     last_s: float
     tokens: int
     gaps: list[float] = field(default_factory=list)
-    alive_until_s: float = 0.0
+    alive_until_s: float = -math.inf
 
 
 class GrowingPrefixPlanner:
@@ -44,7 +47,16 @@ class GrowingPrefixPlanner:
         self._lock = threading.Lock()
 
     def choose(self, conversation: str, tokens: int, now_s: float) -> str:
-        """Return `none` or the lifetime to ask for; `tokens` is all that is sent."""
+        """Decide how to send a conversation's next call.
+
+        Args:
+            conversation: What names it.
+            tokens: All that is sent.
+            now_s: Seconds on any clock that does not go back.
+
+        Returns:
+            `none`, or the lifetime to ask for.
+        """
         choice = self._planner.choose(conversation, tokens, now_s)
         with self._lock:
             known = self._known.pop(conversation, None)
