@@ -8,6 +8,7 @@ import socket
 import threading
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from itertools import chain, repeat
 
 import pytest
 from hypothesis import given
@@ -298,6 +299,19 @@ def test_data_that_did_not_change_are_not_sent_again(dashboard, ledger):
             break
         deadline.wait(0.01)
     assert ask(dashboard, "/data.json")[2]["figures"][0]["value"] == "$0.75"
+
+
+def test_the_time_of_reading_alone_is_no_change():
+    times = chain(["one"], repeat("two"))
+    refresher = Refresher(lambda: iter([{"time": next(times), "at": "", "figures": []}]), every_s=0.001)
+    refresher.start()
+    while (first := refresher.current()) is None:
+        pass
+    while (second := refresher.current()).read_at != "two":
+        pass
+    refresher.stop()
+    assert first.etag == second.etag
+    assert b"two" in second.body
 
 
 def test_head_sends_no_body(dashboard):
