@@ -27,6 +27,8 @@ __all__ = ["Money", "from_pico", "sum_by"]
 
 _COUNTS: Final = ("input", "output", "cache_read", "cache_write", "cache_write_1h", "reasoning")
 _AT_ONCE: Final = 50_000
+_MOST_USD: Final = 1_000_000
+"""A call that cost more is a slip in the log."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _SPLIT: Final = 1_000_000
 _EXACT: Final = Context(prec=60)
@@ -85,7 +87,7 @@ class Money:
             name, provider = self._frame.model_of(int(self._models[row]) if model is None else model)
             asked = replace(usage, batch=True) if batch else usage
             cost = self._ask(asked, name, provider, self._frame.at(row))[0]
-            found[place] = -1 if cost is None else to_pico(cost)
+            found[place] = -1 if cost is None or cost > _MOST_USD else to_pico(cost)
         return found
 
     def rates(self, row: int) -> Rates:
@@ -151,7 +153,7 @@ class Money:
                 at = _EPOCH + timedelta(microseconds=at_us)
                 name, provider = names[model]
                 total, output = (None, None) if usage is None else self._ask(usage, name, provider, at)
-                if total is None:
+                if total is None or total > _MOST_USD:
                     unknown.append(row)
                     continue
                 cost[row] = to_pico(total)

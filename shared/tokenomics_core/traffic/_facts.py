@@ -17,7 +17,7 @@ from tokenomics_core.traffic._audit_part import AuditPart, PartWriter
 from tokenomics_core.traffic._facts_context import ContextReader
 from tokenomics_core.traffic._facts_digest import NOTHING, as_bytes, digest, message_bytes, settings_bytes
 from tokenomics_core.traffic._record import TrafficRecord
-from tokenomics_core.traffic._template_mask import MaskedText, Masker, starts_of
+from tokenomics_core.traffic._template_mask import STARTS, MaskedText, Masker
 from tokenomics_core.types import Attribution, Usage
 
 __all__ = ["FLAGS", "FactsReader", "audit_partition", "to_pico"]
@@ -45,6 +45,8 @@ _NEAR_CHARS: Final = 1_000  # as the response cache: a longer text is too long f
 _TOLD_CHARS: Final = 2_000
 _MOST_EXCERPTS: Final = 5_000
 _MOST_INT: Final = 2**31 - 1
+_MOST_USD: Final = 1_000_000
+_LONGEST_S: Final = 30 * 86_400.0
 _EXACT: Final = Context(prec=60)
 _NUMBER: Final = re.compile(r"\d+(?:[.,]\d+)*")
 _BESIDE_COUNTS: Final = (
@@ -93,18 +95,17 @@ class FactsReader:
         who, place = record.attribution, self._writer.place
         values, slots = self._of_request(record)
         at_us = _microseconds(record.at)
-        own = record.cost_usd
         values |= _counts(record.usage)
         values |= {
             "at_us": at_us,
-            "end_us": at_us + int((record.latency_s or 0.0) * 1_000_000),
+            "end_us": at_us + _lasted_us(record.latency_s),
             "name": digest(as_bytes(record.id)) if record.id else NOTHING,
             "tie": digest(
                 as_bytes(record.id),
                 record.where.encode("utf-8", "surrogatepass"),
                 (record.answer or "").encode("utf-8", "surrogatepass"),
             ),
-            "own_pico": -1 if own is None else to_pico(own),
+            "own_pico": _own_pico(record.cost_usd),
             "model": place("models", json.dumps([record.model, record.provider])),
             "feature": _place_or_none(place, "features", who.feature),
             "user": _place_or_none(place, "users", who.user),
@@ -176,9 +177,8 @@ class FactsReader:
             found = self._masker.mask(system, model)
             layout = self._writer.place("layouts", json.dumps(found.behind)) if found.behind else -1
         else:
-            start = self._masker.mask(texts[leading][:600], "") if texts else None
-            starts, excerpt = (start.starts, start.excerpt) if start else starts_of("")
-            found = MaskedText(NOTHING, (), (), starts, excerpt)
+            first = texts[leading][:600] if leading < len(texts) else ""
+            found = self._masker.mask(first, "")._replace(template=NOTHING, slots=(), behind=())
             layout = -1
         self._excerpt(found)
         values = {"template": found.template, "layout": layout}
@@ -187,10 +187,12 @@ class FactsReader:
 
     def _excerpt(self, found: MaskedText) -> None:
         """Keep how a template begins, once, and only of as many as anybody looks at."""
-        for key in (found.template, *found.starts):
+        words = found.excerpt.split()
+        for key, length in zip((found.template, *found.starts), (len(words), *STARTS), strict=True):
             if key != NOTHING and key not in self._excerpts and len(self._excerpts) < _MOST_EXCERPTS:
                 self._excerpts.add(key)
-                self._writer.place("excerpts", f"{key}\t{found.excerpt}")
+                # Of a beginning no more is told than what the calls share.
+                self._writer.place("excerpts", f"{key}\t{' '.join(words[:length])}")
 
     def _may_be_near(self, record: TrafficRecord, messages: Sequence[Mapping[str, Any]], turn: str) -> bool:
         """Tell whether the response cache would serve the request by meaning and keep its answer."""
@@ -218,7 +220,8 @@ class FactsReader:
 
     def _usage(self, usage: Usage, *, is_batch: bool) -> int:
         """Keep what is billed beside the usual counts, which is rare, as text."""
-        if not (is_batch or usage.batch or any(getattr(usage, name) for name in _BESIDE_COUNTS)):
+        many = (usage.input_tokens or 0) > _MOST_INT or (usage.output_tokens or 0) > _MOST_INT
+        if not (is_batch or usage.batch or many or any(getattr(usage, name) for name in _BESIDE_COUNTS)):
             return -1
         beside = {**usage.to_dict(), "batch": True} if is_batch else usage.to_dict()
         beside.pop("notes", None)
@@ -248,6 +251,19 @@ def _counts(usage: Usage) -> dict[str, int]:
         "cache_write_1h": _count_of(usage.cache_write_1h_tokens),
         "reasoning": _count_of(usage.reasoning_tokens),
     }
+
+
+def _lasted_us(latency_s: float | None) -> int:
+    if latency_s is None or not 0 < latency_s <= _LONGEST_S:  # also where it is no number
+        return 0
+    return int(latency_s * 1_000_000)
+
+
+def _own_pico(usd: Decimal | None) -> int:
+    """Return what the log says that a call cost; -1 where that cannot be."""
+    if usd is None or not usd.is_finite() or not 0 <= usd < _MOST_USD:
+        return -1
+    return to_pico(usd)
 
 
 def _count_of(count: int | None) -> int:

@@ -33,6 +33,9 @@ _LEAST_SIMILARITY: Final = 0.5
 _DENSE: Final = 1_500
 _TEXTS_AT_ONCE: Final = 40_000
 _CELL: Final = 400
+_CELLS_SEEN: Final = 12
+_TRAINED_ON: Final = 64
+_EMBEDDED_AT_ONCE: Final = 20_000
 
 
 def find_near(
@@ -108,8 +111,7 @@ class _Block:
 
     def __init__(self, texts: list[str]) -> None:
         self._texts = texts
-        self._vectors = _embedder().embed(texts)
-        self._places, self._similarities = _nearest(self._vectors)
+        self._places, self._similarities = _nearest(texts)
         self._background = self._farther()
 
     def served(
@@ -156,26 +158,41 @@ class _Block:
         return float(nearest[:, nearest.shape[1] // 2 :].mean())
 
 
-def _nearest(vectors: Floats) -> tuple[Ints, Floats]:
-    """Return each vector's nearest others, the nearest first."""
-    many = len(vectors)
-    listed = min(_LISTED, many)
-    if many <= _DENSE:
-        near = np.clip(vectors @ vectors.T, -1.0, 1.0)
-        np.fill_diagonal(near, -2.0)
-        places = np.argsort(-near, axis=1, kind="stable")[:, : max(listed - 1, 1)]
-        return places.astype(np.int64), np.take_along_axis(near, places, axis=1)
+def _nearest(texts: list[str]) -> tuple[Ints, Floats]:
+    """Return each text's nearest others, the nearest first."""
+    return _nearest_of_few(_embedder().embed(texts)) if len(texts) <= _DENSE else _nearest_of_many(texts)
+
+
+def _nearest_of_few(vectors: Floats) -> tuple[Ints, Floats]:
+    near = np.clip(vectors @ vectors.T, -1.0, 1.0)
+    np.fill_diagonal(near, -2.0)
+    places = np.argsort(-near, axis=1, kind="stable")[:, : max(min(_LISTED, len(vectors)) - 1, 1)]
+    return places.astype(np.int64), np.take_along_axis(near, places, axis=1)
+
+
+def _nearest_of_many(texts: list[str]) -> tuple[Ints, Floats]:
+    """Look for the nearest in the cells around each text; vectors are held in halves, 600 bytes each."""
     import faiss  # noqa: PLC0415 - only many questions need an index
 
-    cells = max(16, many // _CELL)
-    coarse = faiss.IndexFlatIP(vectors.shape[1])
-    index = faiss.IndexIVFFlat(coarse, vectors.shape[1], cells, faiss.METRIC_INNER_PRODUCT)
+    embed, dimension = _embedder().embed, _embedder().dimension
+    cells = max(16, len(texts) // _CELL)
+    index = faiss.IndexIVFScalarQuantizer(
+        faiss.IndexFlatIP(dimension),
+        dimension,
+        cells,
+        faiss.ScalarQuantizer.QT_fp16,
+        faiss.METRIC_INNER_PRODUCT,
+    )
     index.cp.niter, index.cp.seed = 6, 1
-    index.cp.max_points_per_centroid = 64
-    index.train(vectors)
-    index.add(vectors)
-    index.nprobe = 12
-    similarities, places = index.search(vectors, listed)
+    step = max(1, len(texts) // (_TRAINED_ON * cells))
+    index.train(embed(texts[::step]))
+    pieces = [texts[start : start + _EMBEDDED_AT_ONCE] for start in range(0, len(texts), _EMBEDDED_AT_ONCE)]
+    for piece in pieces:
+        index.add(embed(piece))
+    index.nprobe = _CELLS_SEEN
+    found = [index.search(embed(piece), _LISTED) for piece in pieces]
+    similarities = np.concatenate([near for near, _ in found])
+    places = np.concatenate([place for _, place in found])
     return places.astype(np.int64), np.clip(similarities, -1.0, 1.0)
 
 

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 
 from tokenomics_core.traffic._facts_digest import digest
 
-__all__ = ["MaskedText", "Masker", "starts_of"]
+__all__ = ["STARTS", "MaskedText", "Masker"]
 
 # Whatever holds a digit may change: dates, times, counters, ids. What does not change is found out later,
 # where calls are compared. Names of days and months change with the dates beside them.
@@ -21,7 +21,8 @@ _MAY_CHANGE: Final = re.compile(
 _LONGEST_LINE: Final = 400
 _REMEMBERED_CHARS: Final = 8_000_000
 _MOST_SLOTS: Final = 24
-_STARTS: Final = (5, 10, 20, 40)
+STARTS: Final = (5, 10, 20, 40)
+"""Of how many words the beginnings are that calls may share."""
 _EXCERPT_CHARS: Final = 160
 
 
@@ -81,7 +82,7 @@ class Masker:
         slots = tuple(slot for line in lines for slot in line.slots)[:_MOST_SLOTS]
         known = self._layouts.get((template, model))
         if known is None:
-            starts, excerpt = starts_of(" ".join(line.masked for line in lines[:60]))
+            starts, excerpt = _starts_of(" ".join(line.masked for line in lines[:60]))
             known = self._behind(lines, model), starts, excerpt
             self._room_for(500)
             self._layouts[template, model] = known
@@ -140,14 +141,14 @@ class Masker:
             self._remembered_chars = chars
 
 
-def starts_of(text: str) -> tuple[tuple[int, ...], str]:
+def _starts_of(text: str) -> tuple[tuple[int, ...], str]:
     """Digest how a text begins, and quote it."""
     words = text[:4_000].replace("\x00", "#").split()
     starts = tuple(
         digest(b"start", " ".join(words[:length]).lower().encode("utf-8", "surrogatepass"))
         if len(words) >= length
         else 0
-        for length in _STARTS
+        for length in STARTS
     )
     return starts, " ".join(words[:60])[:_EXCERPT_CHARS]
 
