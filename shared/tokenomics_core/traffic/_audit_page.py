@@ -13,7 +13,14 @@ from tokenomics_core.traffic._audit_page_parts import Columns, Row, Safe, detail
 from tokenomics_core.traffic._audit_page_style import SCRIPT, STYLE
 from tokenomics_core.traffic._audit_page_time import over_time
 from tokenomics_core.traffic._audit_result import Audit, AuditLine, WasteFinding
-from tokenomics_core.traffic._audit_text import cut_lines, knows_costs, line_name, nothing_found, period_of
+from tokenomics_core.traffic._audit_text import (
+    counted,
+    cut_lines,
+    knows_costs,
+    line_name,
+    nothing_found,
+    period_of,
+)
 
 __all__ = ["audit_page"]
 
@@ -87,7 +94,7 @@ def _subtitle(audit: Audit) -> str:
     period = period_of(audit)
     if not period:
         return "No calls"
-    return f"{period} (UTC), {audit.span_days:.1f} days, {format_count(audit.rows)} calls"
+    return f"{period} (UTC), {audit.span_days:.1f} days, {counted(audit.rows)}"
 
 
 def _figures(audit: Audit) -> Iterator[tuple[str, str, str]]:
@@ -112,8 +119,8 @@ def _unpriced(audit: Audit) -> Iterator[str]:
         f"{shorten(name, 90)} ({format_count(calls)})" for name, calls in audit.unpriced_models.items()
     )
     yield (
-        f'<div class="notice"><p>{format_count(audit.unpriced_calls)} calls have no known cost and are in '
-        f"no sum: {text(models)}.</p><p>Either the log tells no tokens for them, as for a call that was "
+        f'<div class="notice"><p>Without a known cost, in no sum: {counted(audit.unpriced_calls)}: '
+        f"{text(models)}.</p><p>Either the log tells no tokens for them, as for a call that was "
         "refused, or the model has no known price: give one with <code>--prices FILE</code>.</p></div>"
     )
 
@@ -272,7 +279,7 @@ def _line_row(line: AuditLine, dimension: str) -> Row:
     priced = line.unpriced_calls < line.calls or not line.calls
     name = line_name(line, dimension) if line.rest or line.key is None or dimension == "hour" else line.label
     if line.unpriced_calls and priced:
-        name += f" ({format_count(line.unpriced_calls)} calls unpriced)"
+        name += f" ({counted(line.unpriced_calls)} unpriced)"
     return Row(
         (
             name,
@@ -312,8 +319,7 @@ def _notes(audit: Audit) -> Iterator[str]:
     for note in audit.notes:
         yield f"<p>{text(note)}</p>"
     if audit.bad:
-        lines = "1 line" if audit.bad == 1 else f"{format_count(audit.bad)} lines"
-        yield f"<p>{lines} of the log could not be read; no figure has any part of them.</p>"
+        yield f"<p>{counted(audit.bad, 'line')} could not be read; nothing of that is in any figure.</p>"
     if audit.problems:
         items = "".join(f"<li><bdi>{text(shorten(line, 400))}</bdi></li>" for line in audit.problems)
         yield details("The first lines that could not be read", f"<ul>{items}</ul>")

@@ -23,7 +23,7 @@ from tokenomics_core.rendering import (
 )
 from tokenomics_core.traffic._audit_result import Audit, AuditLine, WasteFinding
 
-__all__ = ["audit_tables", "cut_lines", "knows_costs", "line_name", "nothing_found", "period_of"]
+__all__ = ["audit_tables", "counted", "cut_lines", "knows_costs", "line_name", "nothing_found", "period_of"]
 
 _SECTIONS = {
     "model": "Model",
@@ -46,6 +46,11 @@ def audit_tables(audit: Audit, *, top: int = 10) -> tuple[Table, Table]:
         top: How many groups of a kind are shown; the rest stand in one line.
     """
     return _waste_table(audit), _money_table(audit, top)
+
+
+def counted(number: int, what: str = "call") -> str:
+    """Return a number with what it counts."""
+    return f"{format_count(number)} {what}" if number == 1 else f"{format_count(number)} {what}s"
 
 
 def cut_lines(lines: Sequence[AuditLine], top: int) -> list[AuditLine]:
@@ -114,8 +119,7 @@ def _sum_of(lines: Iterable[AuditLine]) -> AuditLine:
 
 
 def _waste_table(audit: Audit) -> Table:
-    dearest = max((found.usd_per_month for found in audit.wastes), default=Decimal(0))
-    rows = tuple(_waste_row(found, dearest) for found in audit.wastes)
+    rows = tuple(map(_waste_row, audit.wastes))
     return Table(
         title="What was wasted",
         subtitle=period_of(audit),
@@ -126,15 +130,13 @@ def _waste_table(audit: Audit) -> Table:
             Column(title="In this log", kind="money", priority=2),
             Column(title="A month", kind="money", strong=True),
             Column(title="Confidence", priority=1),
-            Column(title="Beside the largest", kind="bar", priority=4),
         ),
         groups=(Group("", rows),) if rows else (),
         notices=tuple(_waste_notices(audit)),
     )
 
 
-def _waste_row(found: WasteFinding, dearest: Decimal) -> Row:
-    share = float(found.usd_per_month / dearest) if dearest > 0 else 0.0
+def _waste_row(found: WasteFinding) -> Row:
     chance = "" if found.probability is None else f", {format_percent(found.probability)}"
     return Row(
         (
@@ -143,7 +145,6 @@ def _waste_row(found: WasteFinding, dearest: Decimal) -> Row:
             Cell(found.usd),
             Cell(found.usd_per_month),
             Cell(f"{found.confidence}{chance}", level=_LEVELS.get(found.confidence, "normal")),
-            Cell(Bar((BarPart(min(max(share, 0.0), 1.0), level="warning"),))),
         )
     )
 
@@ -174,13 +175,9 @@ def _doubts(audit: Audit) -> Iterable[Notice]:
             f"{shorten(name, _MAX_NAME)} ({format_count(calls)})"
             for name, calls in audit.unpriced_models.items()
         )
-        yield Notice(
-            f"{format_count(audit.unpriced_calls)} calls have no known cost and are in no sum: {models}",
-            "warning",
-        )
+        yield Notice(f"Without a known cost, in no sum: {counted(audit.unpriced_calls)}: {models}", "warning")
     if audit.bad:
-        lines = "1 line" if audit.bad == 1 else f"{format_count(audit.bad)} lines"
-        yield Notice(f"{lines} could not be read:", "warning")
+        yield Notice(f"{counted(audit.bad, 'line')} could not be read:", "warning")
         for problem in audit.problems[:_MAX_PROBLEMS]:
             yield Notice(shorten(problem, _MAX_NAME))
     for note in audit.notes:

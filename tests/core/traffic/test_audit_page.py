@@ -180,7 +180,7 @@ def test_clean_traffic_says_that_nothing_was_found():
 def test_calls_without_a_price_are_no_calls_for_nothing():
     page = audit_page(unpriced_audit())
     texts = " ".join(Skeleton(page).texts)
-    assert "40 calls have no known cost" in texts
+    assert "Without a known cost, in no sum: 40 calls" in texts
     assert "in-house-7b (40)" in texts
     assert "$0" not in texts
     assert texts.count("unpriced") >= 4

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tests.core.traffic.audits import audit, empty_audit, finding, line, unpriced_audit
+from tests.core.traffic.audits import audit, empty_audit, line, unpriced_audit
 from tokenomics_core.rendering import to_text
 from tokenomics_core.traffic._audit_text import audit_tables, cut_lines
 
@@ -53,7 +53,7 @@ def test_nothing_found_and_nothing_read_are_said():
 def test_unpriced_is_not_zero():
     wastes, money = texts(unpriced_audit())
     assert "Spent unpriced" in wastes
-    assert "40 calls have no known cost" in wastes
+    assert "Without a known cost, in no sum: 40 calls" in wastes
     assert "no waste can be told" in wastes
     assert "$0" not in wastes + money
 
@@ -69,9 +69,3 @@ def test_narrow_terminals_keep_name_and_month():
     wastes, money = texts(audit(), width=44)
     assert max(map(len, (wastes + "\n" + money).splitlines())) <= 44
     assert "$6.00" in wastes
-
-
-def test_the_largest_waste_fills_its_bar_and_negative_ones_have_none():
-    table, _ = audit_tables(audit(wastes=(finding(), finding("retries", "-1"))))
-    shares = [row.cells[-1].value.parts[0].share for row in table.rows]
-    assert shares == [1.0, 0.0]
