@@ -11,8 +11,9 @@ from tokenomics_core.traffic._read_langfuse import looks_like_langfuse, spans_of
 from tokenomics_core.traffic._read_langsmith import looks_like_langsmith, spans_of_langsmith
 from tokenomics_core.traffic._read_ledger import looks_like_ledger, read_ledger
 from tokenomics_core.traffic._read_litellm import looks_like_litellm, read_litellm
-from tokenomics_core.traffic._read_openai import OWN_MARK, looks_like_openai, read_openai
+from tokenomics_core.traffic._read_openai import looks_like_openai, read_openai
 from tokenomics_core.traffic._read_otlp import looks_like_otlp, spans_of_otlp
+from tokenomics_core.traffic._read_own import OWN_MARK
 from tokenomics_core.traffic._read_phoenix import looks_like_phoenix, spans_of_phoenix
 from tokenomics_core.traffic._read_spans import Span
 from tokenomics_core.traffic._read_values import Row

@@ -11,8 +11,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from tokenomics_core.traffic._read_answers import NOTHING_SAID, Answer, answer_of
 from tokenomics_core.traffic._read_attributes import at_path
-from tokenomics_core.traffic._read_content import NOTHING_SAID, Answer, answer_of, messages_of, tools_of
+from tokenomics_core.traffic._read_content import messages_of, tools_of
 from tokenomics_core.traffic._read_span_facts import SpanFacts, attribution_of_span
 from tokenomics_core.traffic._read_values import (
     Row,

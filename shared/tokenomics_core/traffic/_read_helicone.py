@@ -11,13 +11,8 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-from tokenomics_core.traffic._read_content import (
-    NOTHING_SAID,
-    answer_of,
-    messages_of_request,
-    settings_of,
-    tools_of,
-)
+from tokenomics_core.traffic._read_answers import NOTHING_SAID, answer_of
+from tokenomics_core.traffic._read_content import messages_of_request, settings_of, tools_of
 from tokenomics_core.traffic._read_values import (
     Row,
     amount_of,

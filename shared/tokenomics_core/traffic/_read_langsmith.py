@@ -10,16 +10,9 @@ from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from typing import Any
 
+from tokenomics_core.traffic._read_answers import NOTHING_SAID, Answer, answer_of
 from tokenomics_core.traffic._read_attributes import tags_of
-from tokenomics_core.traffic._read_content import (
-    NOTHING_SAID,
-    Answer,
-    answer_of,
-    messages_of,
-    messages_of_request,
-    settings_of,
-    tools_of,
-)
+from tokenomics_core.traffic._read_content import messages_of, messages_of_request, settings_of, tools_of
 from tokenomics_core.traffic._read_spans import Span
 from tokenomics_core.traffic._read_values import (
     Row,

@@ -11,15 +11,9 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from tokenomics_core.traffic._read_content import (
-    NOTHING_SAID,
-    Answer,
-    answer_of,
-    merged_chunks,
-    messages_of_request,
-    settings_of,
-    tools_of,
-)
+from tokenomics_core.traffic._read_answers import NOTHING_SAID, answer_of, merged_chunks
+from tokenomics_core.traffic._read_content import messages_of_request, settings_of, tools_of
+from tokenomics_core.traffic._read_own import OWN_MARK, read_own
 from tokenomics_core.traffic._read_values import (
     Row,
     amount_of,
@@ -37,10 +31,7 @@ from tokenomics_core.traffic._record import TrafficRecord
 from tokenomics_core.types import Attribution, Usage
 from tokenomics_core.usage import model_from_raw, reported_cost_usd, usage_from_raw
 
-__all__ = ["OWN_MARK", "looks_like_openai", "read_openai", "usage_of_dict"]
-
-OWN_MARK = "tokenomics"
-"""The field that tells a line of ours, whose value is the version of its shape."""
+__all__ = ["looks_like_openai", "read_openai"]
 
 _STARTS = (
     *(
@@ -92,7 +83,7 @@ def read_openai(row: Row, where: str) -> TrafficRecord:
         ValueError: It names no time or no model, or a field holds what it cannot.
     """
     if OWN_MARK in row:
-        return _read_own(row, where)
+        return read_own(row, where)
     request, response, status = _parts_of(row)
     envelope = response if isinstance(response, Mapping) else {}
     at = named_time_of(row, *_STARTS) or named_time_of(request, *_STARTS)
@@ -298,67 +289,3 @@ def _latency_of(row: Row, at: datetime | None) -> float | None:
             except ValueError:  # `response_time` may be a duration of a unit that nobody tells
                 return None
     return None
-
-
-# Our own lines
-
-
-def _read_own(row: Row, where: str) -> TrafficRecord:
-    if row[OWN_MARK] != 1:
-        raise ValueError(f"its shape has version {row[OWN_MARK]!r:.20}; this release knows version 1")
-    request = row["request"]
-    messages, tools = request.get("messages"), request.get("tools")
-    settings = row.get("settings")
-    if settings is None:
-        settings = {key: value for key, value in request.items() if key not in _OWN_REQUEST}
-    answer = _own_answer(row.get("response"))
-    cost = row.get("cost_usd")
-    get = row.get
-    return TrafficRecord(
-        at=datetime.fromisoformat(row["at"]),
-        model=request["model"],
-        usage=usage_of_dict(row["usage"]) if "usage" in row else _NO_USAGE,
-        messages=None if messages is None else tuple(messages),
-        answer=answer.text,
-        tool_calls=answer.tool_calls,
-        tools=() if tools is None else tuple(tools),
-        settings=settings,
-        cost_usd=None if cost is None else Decimal(cost),
-        provider=get("provider"),
-        attribution=Attribution(**row["attribution"]) if "attribution" in row else _NOBODY,
-        operation=get("operation", "chat"),
-        source=get("source", "model"),
-        outcome=get("outcome", "ok"),
-        finish_reason=answer.finish_reason,
-        error=get("error"),
-        latency_s=get("latency_s"),
-        score=get("score"),
-        id=get("id", ""),
-        parent=get("parent"),
-        where=where,
-    )
-
-
-_OWN_REQUEST = frozenset({"model", "messages", "tools"})
-_NOBODY = Attribution()
-
-
-def _own_answer(response: Row | None) -> Answer:
-    if response is None:
-        return NOTHING_SAID
-    choice = response["choices"][0]
-    message = choice["message"]
-    return Answer(message.get("content"), tuple(message.get("tool_calls", ())), choice.get("finish_reason"))
-
-
-def usage_of_dict(told: Mapping[str, Any]) -> Usage:
-    """Rebuild a usage out of JSON; a billed unit in quotes was a Decimal."""
-    values = dict(told)
-    if "extras" in values:
-        values["extras"] = {
-            name: Decimal(value) if isinstance(value, str) else value
-            for name, value in values["extras"].items()
-        }
-    if "notes" in values:
-        values["notes"] = tuple(values["notes"])
-    return Usage(**values)

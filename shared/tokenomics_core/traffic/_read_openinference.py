@@ -9,16 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from tokenomics_core.traffic._read_answers import NOTHING_SAID, Answer, answer_of
 from tokenomics_core.traffic._read_attributes import nested
-from tokenomics_core.traffic._read_content import (
-    NOTHING_SAID,
-    Answer,
-    answer_of,
-    messages_of,
-    messages_of_request,
-    settings_of,
-    tools_of,
-)
+from tokenomics_core.traffic._read_content import messages_of, messages_of_request, settings_of, tools_of
 from tokenomics_core.traffic._read_span_facts import SpanFacts, attribution_of_span
 from tokenomics_core.traffic._read_values import Row, amount_of, json_of, seconds_between, text_of
 from tokenomics_core.traffic._record import TrafficRecord

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -61,8 +62,19 @@ def _attributes_of(row: Row) -> dict[str, Any]:
     flat = dict(whole) if isinstance(whole, Mapping) else {}
     for name, value in row.items():
         if name.startswith(_PREFIX) and value != "":
-            flat[name.removeprefix(_PREFIX)] = json_of(value)
+            flat[name.removeprefix(_PREFIX)] = _value_of(value)
     return nested(flat)
+
+
+def _value_of(cell: Any) -> Any:
+    """Read a cell; CSV of a data frame holds lists as Python writes them."""
+    value = json_of(cell)
+    if isinstance(value, str) and value[:2] in {"[{", "{'"}:
+        try:
+            return ast.literal_eval(value)
+        except (MemoryError, RecursionError, SyntaxError, ValueError):
+            return value
+    return value
 
 
 def _events_of(events: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:

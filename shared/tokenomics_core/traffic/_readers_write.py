@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO, Any, TextIO, cast
 
 from tokenomics_core.errors import ConfigurationError, StoreError
-from tokenomics_core.traffic._read_openai import OWN_MARK
+from tokenomics_core.traffic._read_own import OWN_MARK
 from tokenomics_core.traffic._record import TrafficRecord
 from tokenomics_core.types import Usage
 

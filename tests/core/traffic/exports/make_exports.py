@@ -414,14 +414,9 @@ def make_langsmith() -> None:
         run.pop("events", None)
         run.pop("serialized", None)
         (run.get("extra") or {}).pop("runtime", None)
-        Run(
-            **{
-                **run,
-                "trace_id": run.get("trace_id", run["id"]),
-                "session_id": "9f0b8c6e-0000-4000-8000-000000000000",
-            }
-        )
-        rows.append(run)
+        run.get("extra", {}).get("metadata", {}).pop("revision_id", None)
+        whole = {**run, "session_id": "9f0b8c6e-0000-4000-8000-000000000000"}
+        rows.append(json.loads(Run(**whole).model_dump_json()))
     write_lines("langsmith_runs.jsonl", rows)
 
 
