@@ -24,6 +24,8 @@ from langchain_tokenomics import BudgetExceededError, ModelRouter, attribution, 
 from tokenomics_core.config import Settings
 from tokenomics_core.errors import ConfigurationError
 from tokenomics_core.traffic import TrafficRecord, read_traffic, simulate_traffic, write_traffic
+from tokenomics_core.traffic._replay_context import shortened
+from tokenomics_core.traffic._replay_messages import Asked
 from tokenomics_core.types import Usage
 
 CACHE = "[ledger]\n[cache]\nmax_error = 0.3\nexplore = 0.1\nttl_s = 400000\n"
@@ -183,6 +185,30 @@ def test_a_compressed_prompt_is_what_the_chain_sends(requests):
     assert simulated.estimated_calls == len(asked)
     assert "the log holds no answer to that" in simulated.unknowns[0]
     assert simulated.saved_by["compress"] == simulated.saved_usd > 0
+
+
+def test_a_cut_conversation_is_what_the_chain_sends():
+    settings = Settings.load("[ledger]\n[compress]\nhistory_tokens = 120\n")
+    talk = [{"role": "system", "content": "Be brief, and answer from the notes."}]
+    asked = []
+    for number in range(8):
+        talk = [
+            *talk,
+            {"role": "user", "content": f"What did note {number} say about the {number * 7}th day?"},
+        ]
+        asked.append(talk)
+        talk = [*talk, {"role": "assistant", "content": f"It said {number * 11} times that it rained. " * 3}]
+    with open_stand_in() as stand_in, from_config(settings) as saving:
+        chain = saving.history | ChatOpenAI(model=CHEAP, base_url=stand_in[0].openai_url, api_key="unused")
+        sent = []
+        for messages in asked:
+            chain.invoke(messages)
+            sent.append(stand_in[0].requests[-1].body["messages"])
+    plan = settings.plan().compression
+    cut = [shortened(Asked(model=CHEAP, provider="openai", messages=each), plan).messages for each in asked]
+    assert cut == sent
+    assert cut[0] == asked[0]
+    assert len(cut[-1]) < len(asked[-1])
 
 
 def _joined(given):

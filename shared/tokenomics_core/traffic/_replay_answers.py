@@ -10,9 +10,8 @@ from hashlib import blake2b
 
 from tokenomics_core.cache import KeyRule
 from tokenomics_core.pricing import PriceBook
-from tokenomics_core.tokens import count_tokens
 from tokenomics_core.traffic._record import TrafficRecord
-from tokenomics_core.traffic._replay_messages import Asked, Said, asked_of, said_of, text_of
+from tokenomics_core.traffic._replay_messages import Asked, Said, asked_of, said_of
 from tokenomics_core.types import Usage
 
 __all__ = ["LoggedAnswers", "ModelNames"]
@@ -88,7 +87,7 @@ class LoggedAnswers:
         if usage.input_tokens is None:
             return replace(said, latency_s=self.usual_latency_s(asked))
         is_elsewhere = self._names.of(was.model, was.provider) != self._names.of(asked.model, asked.provider)
-        before, after = _tokens(was), _tokens(asked)
+        before, after = was.input_tokens(), asked.input_tokens()
         tokens = max(usage.input_tokens - before + after, 1)
         reads = None if usage.cache_read_tokens is None else min(usage.cache_read_tokens, tokens)
         latency_s = self.usual_latency_s(asked) if is_elsewhere else said.latency_s
@@ -110,8 +109,3 @@ class LoggedAnswers:
         parts = [told.messages, told.tools, settings, told.response_schema, told.tenant]
         text = json.dumps(parts, sort_keys=True, default=str, ensure_ascii=False)
         return blake2b(text.encode(errors="surrogatepass"), digest_size=16).digest()
-
-
-def _tokens(asked: Asked) -> int:
-    texts = "\n".join(text_of(message) for message in asked.messages)
-    return int(count_tokens(texts, asked.model, provider=asked.provider))

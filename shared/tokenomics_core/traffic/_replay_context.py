@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import Any
 
 from tokenomics_core.errors import ConfigurationError
+from tokenomics_core.tokens import count_tokens
 from tokenomics_core.traffic._replay_messages import Asked, text_of
 from tokenomics_core.traffic._simulate_plan import Compression
 
@@ -16,6 +17,8 @@ __all__ = ["shortened"]
 
 _LEAST_PARAGRAPHS = 3
 _BLANK = "\n\n"
+_ROOM = 0.8
+"""Down to which share of their room the adapters cut a conversation; their `compress_to`."""
 
 
 def shortened(asked: Asked, plan: Compression) -> Asked:
@@ -24,7 +27,7 @@ def shortened(asked: Asked, plan: Compression) -> Asked:
     if plan.documents is not None:
         messages = _with_less_context(messages, plan.documents, plan.template)
     if plan.history is not None:
-        messages = _with_less_history(messages, plan.history, asked)
+        messages = _with_less_history(messages, plan.history)
     return asked if messages is asked.messages else replace(asked, messages=messages)
 
 
@@ -97,18 +100,21 @@ def _by_paragraphs(content: str, message: Mapping[str, Any]) -> tuple[str, str, 
 
 
 def _with_less_history(
-    messages: Sequence[Mapping[str, Any]], options: Mapping[str, Any], asked: Asked
+    messages: Sequence[Mapping[str, Any]], options: Mapping[str, Any]
 ) -> Sequence[Mapping[str, Any]]:
+    """Cut a conversation that is too long, with room for the next turns, as the adapters do.
+
+    While a loop of tools goes on they keep to what they chose first; here each call is cut anew.
+    """
     from tokenomics_core.compression import compress_history  # noqa: PLC0415 - loads numpy
 
-    try:
-        done = compress_history(messages, **{"model": asked.model, **options})
-    except ConfigurationError:
-        return messages  # instructions and last turn alone do not fit: everything is sent
-    kept = list(done.messages)
-    is_whole = len(kept) == len(messages) and all(map(_is, kept, messages))
-    return messages if is_whole else kept
-
-
-def _is(one: object, other: object) -> bool:
-    return one is other
+    most = options["max_tokens"]
+    if int(count_tokens(list(messages), options.get("model"))) <= most:
+        return messages
+    for target in (max(int(_ROOM * most), 1), most):
+        try:
+            done = compress_history(messages, **{**options, "max_tokens": target})
+        except ConfigurationError:
+            continue  # instructions and last turn alone do not fit
+        return list(done.messages)
+    return messages
