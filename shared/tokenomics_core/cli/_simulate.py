@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import re
+import sys
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import datetime
@@ -24,6 +26,7 @@ __all__ = ["add"]
 _LIMIT = re.compile(
     r"(?P<scope>[\w+]+)=(?P<amount>\d+(?:\.\d+)?)(?P<unit>calls|tokens)?(?:/(?P<window>[\w ]+))?"
 )
+_TOLD_EVERY = 500
 _ON = {"", "on"}
 _SUCH = {"cache": "max_error=0.01", "compress": "ratio=0.5"}
 
@@ -117,6 +120,7 @@ def _run(arguments: argparse.Namespace, out: TextIO, _now: datetime) -> int:
         answers=_answers(arguments),
         is_sorted=arguments.sorted,
         keep_calls=False,
+        on_call=_teller(sys.stderr),
         seed=arguments.seed,
     )
     _check_read(reader)
@@ -152,6 +156,20 @@ def _sweep(arguments: argparse.Namespace, settings: Settings, out: TextIO) -> in
     if arguments.save is not None:
         varied[chosen.value].dump(arguments.save)
     return 0
+
+
+def _teller(stream: TextIO) -> Callable[[object], None] | None:
+    """Return what tells somebody who waits at a terminal how far it is; None where nobody does."""
+    if not stream.isatty():
+        return None
+    numbers = itertools.count(1)
+
+    def tell(_: object) -> None:
+        if (number := next(numbers)) % _TOLD_EVERY == 0:
+            stream.write(f"\r\x1b[Kreplayed {number:,} calls")
+            stream.flush()
+
+    return tell
 
 
 def _planner(settings: Settings, order: str) -> Callable[[], Plan]:
@@ -277,6 +295,8 @@ def _write(
         figures["chosen"] = chosen
     if arguments.html is not None:
         arguments.html.write_text(_page(result), encoding="utf-8")
+    if sys.stderr.isatty():
+        sys.stderr.write("\r\x1b[K")
     if arguments.json == "-":
         write_json(figures, out)
         return

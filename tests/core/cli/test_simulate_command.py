@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -9,6 +10,7 @@ from decimal import Decimal
 import pytest
 
 from tokenomics_core.cli import main
+from tokenomics_core.cli._simulate import _teller
 from tokenomics_core.config import Settings
 from tokenomics_core.traffic import TrafficRecord, write_traffic
 from tokenomics_core.types import Attribution, Usage
@@ -162,3 +164,18 @@ def test_a_log_without_a_call_is_told(capsys, tmp_path):
     code, _, error = run(capsys, "simulate", path, "--format", "openai")
     assert code == 2
     assert "there is no call in the log" in error
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def test_somebody_who_waits_at_a_terminal_is_told_how_far_it_is():
+    terminal = Terminal()
+    tell = _teller(terminal)
+    for _ in range(1_001):
+        tell(None)
+    assert terminal.getvalue().count("replayed") == 2
+    assert "1,000 calls" in terminal.getvalue()
+    assert _teller(io.StringIO()) is None
