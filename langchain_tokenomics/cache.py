@@ -20,6 +20,7 @@ from tokenomics_core.errors import ConfigurationError
 if TYPE_CHECKING:
     from tokenomics_core.cache import CachePolicy, CacheStats
     from tokenomics_core.embedding import Embedder
+    from tokenomics_core.types import HoldOut
 
 __all__ = ["MARK", "SemanticCache"]
 
@@ -47,6 +48,7 @@ class SemanticCache(BaseCache):
         policy: CachePolicy | None = None,
         guards: Iterable[ContentGuard] | None = None,
         ttl_s: float | None = None,
+        hold_out: HoldOut | None = None,
         tenant: str | Callable[[], str | None] | None = None,
         rule: KeyRule | None = None,
         text_prompts: str = "exact",
@@ -61,6 +63,7 @@ class SemanticCache(BaseCache):
             policy: What decides whether near is near enough; None for a bound of 2% wrong answers.
             guards: What is never stored or served; None for the core's default.
             ttl_s: Seconds that an answer stays fresh; None for ever.
+            hold_out: Whose calls are left alone, so that what the cache saves can be measured.
             tenant: Whose answers these are, or a function that tells for each call; None asks the tag
                 `tenant` of the attribution in force.
             rule: What must be equal and which requests are served how; None for the core's default.
@@ -70,7 +73,14 @@ class SemanticCache(BaseCache):
         Raises:
             ConfigurationError: Settings contradict one another.
         """
-        given = {"path": path, "embedding": embedding, "policy": policy, "guards": guards, "ttl_s": ttl_s}
+        given: dict[str, object] = {
+            "hold_out": hold_out,
+            "path": path,
+            "embedding": embedding,
+            "policy": policy,
+            "guards": guards,
+            "ttl_s": ttl_s,
+        }
         if cache is not None and (twice := [name for name, value in given.items() if value is not None]):
             raise ConfigurationError(
                 f"{', '.join(twice)} cannot be set for a cache that is given; none was opened"
@@ -85,6 +95,7 @@ class SemanticCache(BaseCache):
             policy,
             guards=DEFAULT_GUARDS if guards is None else guards,
             ttl_s=ttl_s,
+            hold_out=hold_out,
         )
         self.door = Door(self.cache, rule or KeyRule(), _teller(tenant), text_prompts)
         self._models = CachedModels(self.door)

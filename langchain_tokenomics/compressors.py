@@ -29,7 +29,7 @@ from tokenomics_core.compression.stats import COST_TAG, CompressionStats, Compre
 from tokenomics_core.embedding import Embedder
 from tokenomics_core.errors import ConfigurationError
 from tokenomics_core.tokens import count_tokens
-from tokenomics_core.types import attribution
+from tokenomics_core.types import HoldOut, attribution
 
 if TYPE_CHECKING:
     import numpy as np
@@ -70,6 +70,8 @@ class ContextCompressor(BaseDocumentCompressor):
         order: `source` leaves the documents in the order given; `edges` puts the best first and last.
         store: Keeps the originals of documents that were cut; `metadata["compression"]["original"]` is then
             the handle by which `restore_original` finds one.
+        hold_out: Whose calls are left alone: they are sent all there is, so that what compressing saves can
+            be measured.
     """
 
     ratio: float | None = None
@@ -87,6 +89,7 @@ class ContextCompressor(BaseDocumentCompressor):
     separator: str = "\n\n"
     order: Literal["source", "edges"] = "source"
     store: OriginalStore | None = None
+    hold_out: HoldOut | None = None
 
     model_config = ConfigDict(arbitrary_types_allowed=True, extra="forbid")
 
@@ -108,6 +111,8 @@ class ContextCompressor(BaseDocumentCompressor):
         self, documents: Sequence[Document], query: str, callbacks: Callbacks | None = None
     ) -> list[Document]:
         """Keep of the documents what answers the query."""
+        if self.hold_out is not None and self.hold_out.leaves_alone():
+            return list(documents)
         job = _Job.of(documents)
         with attribution(tags=COST_TAG):
             done = compress(job.texts, query, **self._settings(job.given))
@@ -117,6 +122,8 @@ class ContextCompressor(BaseDocumentCompressor):
         self, documents: Sequence[Document], query: str, callbacks: Callbacks | None = None
     ) -> list[Document]:
         """Do the same without blocking the event loop."""
+        if self.hold_out is not None and self.hold_out.leaves_alone():
+            return list(documents)
         job = _Job.of(documents)
         with attribution(tags=COST_TAG):
             done = await acompress(job.texts, query, **self._settings(job.given))

@@ -12,7 +12,7 @@ from llama_index_tokenomics.embedders import as_embedder
 from tokenomics_core.cache import ResponseCache
 from tokenomics_core.cache.content_guards import DEFAULT_GUARDS, ContentGuard
 from tokenomics_core.errors import ConfigurationError
-from tokenomics_core.types import current_attribution
+from tokenomics_core.types import HoldOut, current_attribution
 
 if TYPE_CHECKING:
     from tokenomics_core.cache import CachePolicy
@@ -31,13 +31,21 @@ def open_cache(
     policy: CachePolicy | None,
     guards: Iterable[ContentGuard] | None,
     ttl_s: float | None,
+    hold_out: HoldOut | None = None,
 ) -> ResponseCache:
     """Return the cache that is given, or a new one.
 
     Raises:
         ConfigurationError: A cache is given together with settings for another one.
     """
-    given = {"path": path, "embedding": embedding, "policy": policy, "guards": guards, "ttl_s": ttl_s}
+    given: dict[str, object] = {
+        "hold_out": hold_out,
+        "path": path,
+        "embedding": embedding,
+        "policy": policy,
+        "guards": guards,
+        "ttl_s": ttl_s,
+    }
     if cache is not None:
         if twice := [name for name, value in given.items() if value is not None]:
             raise ConfigurationError(
@@ -55,6 +63,7 @@ def open_cache(
         policy,
         guards=DEFAULT_GUARDS if guards is None else guards,
         ttl_s=ttl_s,
+        hold_out=hold_out,
     )
 
 

@@ -64,6 +64,7 @@ from tokenomics_core.errors import ConfigurationError
 if TYPE_CHECKING:
     from tokenomics_core.cache import CachePolicy, CacheStats
     from tokenomics_core.embedding import Embedder
+    from tokenomics_core.types import HoldOut
 
 __all__ = ["MARK", "CacheHitEvent", "CachingLLM", "CachingQueryEngine"]
 
@@ -115,6 +116,7 @@ class CachingLLM(FunctionCallingLLM):
         policy: CachePolicy | None = None,
         guards: Iterable[ContentGuard] | None = None,
         ttl_s: float | None = None,
+        hold_out: HoldOut | None = None,
         rule: KeyRule | None = None,
         **settings: Any,
     ) -> None:
@@ -131,6 +133,7 @@ class CachingLLM(FunctionCallingLLM):
             policy: What decides whether near is near enough; None for a bound of 2% wrong answers.
             guards: What is never stored or served; None for the core's default.
             ttl_s: Seconds that an answer stays fresh; None for ever.
+            hold_out: Whose calls are left alone, so that what the cache saves can be measured.
             rule: What must be equal and which requests are served how; None for the core's default.
             settings: Fields of LlamaIndex's `LLM`; those of the model where they are not given.
 
@@ -141,7 +144,15 @@ class CachingLLM(FunctionCallingLLM):
             raise ConfigurationError(
                 f"llm must be a LlamaIndex LLM, not {type(llm).__name__}; nothing was cached"
             )
-        opened = open_cache(cache, path=path, embedding=embedding, policy=policy, guards=guards, ttl_s=ttl_s)
+        opened = open_cache(
+            cache,
+            path=path,
+            embedding=embedding,
+            policy=policy,
+            guards=guards,
+            ttl_s=ttl_s,
+            hold_out=hold_out,
+        )
         super().__init__(llm=llm, **{**{name: getattr(llm, name) for name in _UPWARD}, **settings})
         self._door = Door(opened, rule or KeyRule(), teller_of(tenant))
 

@@ -33,7 +33,7 @@ from tokenomics_core.compression import (
 from tokenomics_core.compression.stats import COST_TAG, CompressionStats, CompressionTally
 from tokenomics_core.embedding import Embedder
 from tokenomics_core.tokens import count_tokens
-from tokenomics_core.types import attribution
+from tokenomics_core.types import HoldOut, attribution
 
 if TYPE_CHECKING:
     import numpy as np
@@ -78,6 +78,8 @@ class ContextCompressionPostprocessor(BaseNodePostprocessor):
         order: `source` leaves the nodes in the order given; `edges` puts the best first and last.
         store: Keeps the originals of nodes that were cut; `metadata["compression"]["original"]` is then the
             handle by which `restore_original` finds one, hidden from models and embeddings.
+        hold_out: Whose calls are left alone: they are sent all there is, so that what compressing saves can
+            be measured.
     """
 
     ratio: float | None = None
@@ -94,6 +96,7 @@ class ContextCompressionPostprocessor(BaseNodePostprocessor):
     separator: str = "\n\n"
     order: Literal["source", "edges"] = "source"
     store: OriginalStore | None = Field(default=None, exclude=True)
+    hold_out: HoldOut | None = Field(default=None, exclude=True)
 
     model_config = ConfigDict(arbitrary_types_allowed=True, extra="forbid")
 
@@ -123,7 +126,7 @@ class ContextCompressionPostprocessor(BaseNodePostprocessor):
     def _postprocess_nodes(
         self, nodes: list[NodeWithScore], query_bundle: QueryBundle | None = None
     ) -> list[NodeWithScore]:
-        job = _Job.of(nodes, query_bundle)
+        job = self._job(nodes, query_bundle)
         if job is None:
             return list(nodes)
         settings = self._settings(job)
@@ -136,7 +139,7 @@ class ContextCompressionPostprocessor(BaseNodePostprocessor):
     async def _apostprocess_nodes(
         self, nodes: list[NodeWithScore], query_bundle: QueryBundle | None = None
     ) -> list[NodeWithScore]:
-        job = _Job.of(nodes, query_bundle)
+        job = self._job(nodes, query_bundle)
         if job is None:
             return list(nodes)
         settings = self._settings(job)
@@ -145,6 +148,12 @@ class ContextCompressionPostprocessor(BaseNodePostprocessor):
             while (wider := self._wider(done)) is not None:
                 done = await acompress(job.documents, job.query, **{**settings, **wider})
         return self._finish(job, done)
+
+    def _job(self, nodes: list[NodeWithScore], query_bundle: QueryBundle | None) -> _Job | None:
+        """Return what is to be compressed; None for nothing, or where the call is left alone."""
+        if self.hold_out is not None and self.hold_out.leaves_alone():
+            return None
+        return _Job.of(nodes, query_bundle)
 
     def _settings(self, job: _Job | None = None) -> dict[str, Any]:
         settings = {

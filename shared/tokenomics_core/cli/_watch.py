@@ -35,8 +35,8 @@ def add(add_command: AddCommand) -> None:
         "watch",
         help="what is not as usual, what grew, and what the month will have cost",
         description=(
-            f"Goes through a ledger as if it were watched while it grew. Episodes and trends are of the last "
-            f"{_DAYS} days, or from --since to --until; what is usual is learned from {_LEARNED_DAYS} days before."
+            "Goes through a ledger as if it were watched while it grew. Episodes and trends are of the last "
+            f"{_DAYS} days, or of --since to --until; the usual is learned from {_LEARNED_DAYS} days more."
         ),
     )
     parser.add_argument("ledger", type=ledger_place, metavar="LEDGER")
