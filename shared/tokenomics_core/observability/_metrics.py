@@ -53,7 +53,6 @@ class Metrics:
     ) -> None:
         from tokenomics_core.observability._metrics_calls import CallMeter  # noqa: PLC0415 - the extra `otel`
 
-        self.provider = provider
         self.failures = 0
         self._lock = threading.Lock()
         meter = provider.get_meter("tokenomics", __version__)
@@ -64,7 +63,8 @@ class Metrics:
 
             self._spans = SpanWriter().record
         self._watched = watched_by(provider, meter)
-        self._watched.begin(self._count_failure)
+        if not self._watched.begin(self._count_failure):
+            raise ConfigurationError("metrics are installed for this provider already; uninstall those first")
         feed.add(self._take)
 
     def record(self, record: SpendRecord) -> None:
@@ -191,8 +191,6 @@ def install_metrics(
     if not hasattr(provider, "get_meter"):
         raise ConfigurationError(f"meter_provider makes no meters: {provider!r:.80}; nothing was installed")
     with _installed_lock:
-        if any(item.provider is provider for item in _installed):
-            raise ConfigurationError("metrics are installed for this provider already; uninstall those first")
         made = Metrics(provider, spans=spans, dimensions=names, most_values=most_values)
         _installed.append(made)
     return made

@@ -43,6 +43,7 @@ class Watched:
     def __init__(self, meter: Meter) -> None:
         self._sources: dict[tuple[str, str], Callable[[], Iterable[Reading]]] = {}
         self._on_failure: Callable[[], None] = lambda: None
+        self._is_in_use = False
         self._highest: dict[tuple[str, tuple[tuple[str, str], ...]], float] = {}
         self._lock = threading.Lock()
         self._readings: dict[str, list[tuple[float, dict[str, str]]]] = {}
@@ -59,14 +60,18 @@ class Watched:
             self._sources[kind, name] = source
             return True
 
-    def begin(self, on_failure: Callable[[], None]) -> None:
-        """Start with nothing to read."""
-        self.end()
-        self._on_failure = on_failure
+    def begin(self, on_failure: Callable[[], None]) -> bool:
+        """Start with nothing to read; False where somebody else has not ended yet."""
+        with self._lock:
+            if self._is_in_use:
+                return False
+            self._is_in_use, self._on_failure = True, on_failure
+            return True
 
     def end(self) -> None:
         """Read nothing any more."""
         with self._lock:
+            self._is_in_use = False
             self._sources.clear()
             self._highest.clear()
             self._readings.clear()
@@ -108,15 +113,28 @@ class Watched:
 
 
 _by_provider: weakref.WeakKeyDictionary[Any, Watched] = weakref.WeakKeyDictionary()
+_of_process: list[Watched] = []
 _by_provider_lock = threading.Lock()
 
 
 def watched_by(provider: MeterProvider, meter: Meter) -> Watched:
-    """Return what a provider reads; its instruments can be made once only."""
+    """Return what a provider reads; its instruments can be made once only.
+
+    Before an application sets the provider of the process there is one that stands in for it, and whose
+    instruments the real one takes over: both read the same.
+    """
+    from opentelemetry.metrics import get_meter_provider  # noqa: PLC0415 - the extra `otel`
+
+    is_of_process = provider is get_meter_provider()
     with _by_provider_lock:
         found = _by_provider.get(provider)
+        if found is None and is_of_process and _of_process:
+            found = _of_process[0]
         if found is None:
-            found = _by_provider[provider] = Watched(meter)
+            found = Watched(meter)
+        _by_provider[provider] = found
+        if is_of_process and not _of_process:
+            _of_process.append(found)
         return found
 
 

@@ -7,6 +7,7 @@ import sys
 from collections import defaultdict
 from dataclasses import replace
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -17,7 +18,7 @@ from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
 from tests.core.observability.records import hit, records, spend
 from tokenomics_core import Attribution, ConfigurationError, MissingExtraError, Totals, attribution
-from tokenomics_core.budgets import Budgets, Limit
+from tokenomics_core.budgets import Budgets, CallShape, Limit
 from tokenomics_core.errors import BudgetExceededError
 from tokenomics_core.ledger import MemoryLedger
 from tokenomics_core.observability import (
@@ -315,6 +316,46 @@ def test_what_cannot_be_measured_is_logged_once_counted_and_harms_no_call(caplog
     assert [record.levelname for record in caplog.records] == ["ERROR"]
 
 
+PROCESS = """
+from opentelemetry import metrics as otel
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from tests.core.observability.records import spend
+from tests.core.observability.test_metrics import Collected
+from tokenomics_core.budgets import Budgets, Limit
+from tokenomics_core.observability import install_metrics
+
+first = install_metrics(spans=False)
+first.watch_budgets(Budgets([Limit("all", usd=1)]))
+reader = InMemoryMetricReader()
+otel.set_meter_provider(MeterProvider([reader], shutdown_on_exit=False))
+first.record(spend())
+collected = Collected(reader)
+print(collected.sum("tokenomics.calls"), collected.sum("tokenomics.budget.left"))
+try:
+    install_metrics()
+except ValueError as error:
+    print(error)
+first.uninstall()
+with install_metrics(spans=False) as second:
+    second.watch_budgets(Budgets([Limit("all", usd=2)]))
+    second.record(spend())
+    print(collected.sum("tokenomics.calls"), collected.sum("tokenomics.budget.left"))
+"""
+
+
+def test_the_provider_of_the_process_may_be_set_later_and_is_measured_for_once():
+    root = Path(__file__).parents[3]
+    done = subprocess.run(
+        [sys.executable, "-c", PROCESS], capture_output=True, text=True, check=False, cwd=root
+    )
+    assert done.stdout.splitlines() == [
+        "1 1.0",
+        "metrics are installed for this provider already; uninstall those first",
+        "2 2.0",
+    ], done.stderr
+
+
 def test_a_provider_that_does_nothing_is_fine():
     with install_metrics(NoOpMeterProvider()) as metrics:
         metrics.record(spend())
@@ -324,9 +365,10 @@ def test_a_provider_that_does_nothing_is_fine():
 # Refusals
 
 
-def test_a_provider_is_measured_for_once(metrics):
-    with pytest.raises(ConfigurationError, match="already"):
-        install_metrics(metrics.provider)
+def test_a_provider_is_measured_for_once():
+    provider = NoOpMeterProvider()
+    with install_metrics(provider), pytest.raises(ConfigurationError, match="already"):
+        install_metrics(provider)
 
 
 @pytest.mark.parametrize("dimensions", [("model",), ("feature", "feature"), ("",), (3,)])
@@ -400,6 +442,20 @@ def test_budgets_tell_what_is_left_spent_and_refused(metrics, collected):
             1,
         )
     ]
+
+
+async def test_every_way_to_reserve_counts_its_refusals_once():
+    budgets = Budgets([Limit("all", usd="0.01")], prices=PriceBook())
+    shape = CallShape(model="gpt-4o", provider="openai", input_tokens=10**6, max_output_tokens=10)
+    for refused in (lambda: budgets.reserve(usd=1), lambda: budgets.reserve_call(shape)):
+        with pytest.raises(BudgetExceededError):
+            refused()
+    for refused in (lambda: budgets.areserve(usd=1), lambda: budgets.areserve_call(shape)):
+        with pytest.raises(BudgetExceededError):
+            await refused()
+    with pytest.raises(BudgetExceededError):  # its output is fitted again and again, and it is one call
+        budgets.reserve_call(replace(shape, max_output_tokens=None, fit_output=True))
+    assert budgets.counters.refusals == {("all", "total", "usd"): 5}
 
 
 class _Stats:
