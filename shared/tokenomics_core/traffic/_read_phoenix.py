@@ -69,7 +69,7 @@ def _attributes_of(row: Row) -> dict[str, Any]:
 def _value_of(cell: Any) -> Any:
     """Read a cell; CSV of a data frame holds lists as Python writes them."""
     value = json_of(cell)
-    if isinstance(value, str) and value[:2] in {"[{", "{'"}:
+    if isinstance(value, str) and value[:2] in {"[{", "['", "{'"}:
         try:
             return ast.literal_eval(value)
         except (MemoryError, RecursionError, SyntaxError, ValueError):

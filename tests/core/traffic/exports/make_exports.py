@@ -72,8 +72,13 @@ def ask_three_times(client: Any, **more: Any) -> None:
         client.chat.completions.create(model=MODEL, messages=PLAIN, **more)
 
 
+def plain(value: Any) -> Any:
+    """Return plain JSON in which tracebacks do not name this machine's folders."""
+    return json.loads(json.dumps(value, default=str).replace(sys.prefix, "/venv"))
+
+
 def write_lines(name: str, rows: list[Any]) -> None:
-    (HERE / name).write_text("".join(json.dumps(row, default=str) + "\n" for row in rows))
+    (HERE / name).write_text("".join(json.dumps(row) + "\n" for row in plain(rows)))
 
 
 def otlp_of(spans: Any) -> dict[str, Any]:
@@ -91,7 +96,7 @@ def otlp_of(spans: Any) -> dict[str, Any]:
                     if field in span:
                         span[field] = base64.b64decode(span[field]).hex()
                 span.pop("links", None)
-    return told
+    return dict(plain(told))
 
 
 def tracing() -> tuple[Any, Any]:
@@ -155,16 +160,13 @@ def make_phoenix() -> None:
     OpenAIInstrumentor().uninstrument()
     spans = kept.get_finished_spans()
     (HERE / "openinference_otlp.jsonl").write_text(json.dumps(otlp_of(spans)) + "\n")
-    rows = [phoenix_span_of(span) for span in spans]
+    rows = plain([phoenix_span_of(span) for span in spans])
     write_lines("phoenix_spans.jsonl", rows)
     frame = pd.json_normalize([{**row, "attributes": unflattened(row["attributes"])} for row in rows])
     frame["start_time"] = pd.to_datetime(frame["start_time"])
     frame["end_time"] = pd.to_datetime(frame["end_time"])
     frame.to_parquet(HERE / "phoenix_frame.parquet")
-    as_text = frame.copy()
-    for column in as_text.columns:
-        as_text[column] = [json.dumps(v) if isinstance(v, list | dict) else v for v in as_text[column]]
-    as_text.to_csv(HERE / "phoenix_frame.csv", index=False)
+    frame.to_csv(HERE / "phoenix_frame.csv", index=False)
 
 
 def phoenix_span_of(span: Any) -> dict[str, Any]:
@@ -298,36 +300,36 @@ def buckets_of(usage: dict[str, Any]) -> dict[str, int]:
 
 def bucket_row_of(item: Any) -> dict[str, Any]:
     """Return the row of the documented export of enriched observations."""
-    plain = json.loads(item.json(by_alias=True))
+    told = json.loads(item.json(by_alias=True))
 
     def stamp(text: str | None) -> str | None:
         return None if text is None else text.replace("T", " ").removesuffix("Z").removesuffix("+00:00")
 
     return {
-        "id": plain["id"],
-        "trace_id": plain["traceId"],
-        "project_id": plain["projectId"],
+        "id": told["id"],
+        "trace_id": told["traceId"],
+        "project_id": told["projectId"],
         "environment": "default",
-        "type": plain["type"],
-        "parent_observation_id": plain.get("parentObservationId") or "",
-        "start_time": stamp(plain["startTime"]),
-        "end_time": stamp(plain["endTime"]),
-        "name": plain["name"],
-        "metadata": plain["metadata"],
-        "level": plain["level"],
-        "status_message": plain.get("statusMessage") or "",
-        "input": json.dumps(plain["input"]) if plain.get("input") is not None else "",
-        "output": json.dumps(plain["output"]) if plain.get("output") is not None else "",
-        "provided_model_name": plain.get("model") or "",
-        "model_parameters": json.dumps(plain["modelParameters"]) if plain.get("modelParameters") else "",
-        "usage_details": plain["usageDetails"],
+        "type": told["type"],
+        "parent_observation_id": told.get("parentObservationId") or "",
+        "start_time": stamp(told["startTime"]),
+        "end_time": stamp(told["endTime"]),
+        "name": told["name"],
+        "metadata": told["metadata"],
+        "level": told["level"],
+        "status_message": told.get("statusMessage") or "",
+        "input": json.dumps(told["input"]) if told.get("input") is not None else "",
+        "output": json.dumps(told["output"]) if told.get("output") is not None else "",
+        "provided_model_name": told.get("model") or "",
+        "model_parameters": json.dumps(told["modelParameters"]) if told.get("modelParameters") else "",
+        "usage_details": told["usageDetails"],
         "cost_details": {},
         "total_cost": 0,
         "latency": None,
-        "user_id": plain.get("userId") or "",
-        "session_id": plain.get("sessionId") or "",
+        "user_id": told.get("userId") or "",
+        "session_id": told.get("sessionId") or "",
         "trace_name": "plan a trip",
-        "tags": plain.get("tags") or [],
+        "tags": told.get("tags") or [],
     }
 
 
@@ -463,7 +465,7 @@ def make_litellm() -> None:
     rows = [dict(get_logging_payload(*call)) for call in seen]
     rows.sort(key=lambda row: str(row["startTime"]))
     write_lines("litellm_spend_logs.jsonl", rows)
-    write_csv("litellm_spend_logs.csv", [json.loads(json.dumps(row, default=str)) for row in rows])
+    write_csv("litellm_spend_logs.csv", plain(rows))
 
 
 MAKERS: dict[str, Callable[[], None]] = {
