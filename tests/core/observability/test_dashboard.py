@@ -442,6 +442,32 @@ def test_wrong_settings_are_refused(ledger, name, value):
         Dashboard(ledger, **{name: value})
 
 
+def test_a_ledger_of_a_fleet_is_shown_as_one_of_a_machine(postgres_server, ledger):
+    from tokenomics_core.ledger import PostgresLedger
+
+    with PostgresLedger(postgres_server.dsn, schema=postgres_server.new_schema()) as shared:
+        for record in ledger.records():
+            shared.record(record)
+        shared.record(spend(cost="0.5", at=NOW - timedelta(days=3), feature="chat"))
+        ledger.record(spend(cost="0.5", at=NOW - timedelta(days=3), feature="chat"))
+        shown = []
+        for one in (shared, ledger):
+            with Dashboard(one, clock=Clock()) as dashboard:
+                shown.append(ask(dashboard, "/data.json")[2])
+    assert shown[0] == shown[1]
+    assert shown[0]["figures"][1]["value"] == "$0.75"
+
+
+def test_an_address_of_the_newer_kind_will_do(ledger):
+    try:
+        dashboard = Dashboard(ledger, host="::1", clock=Clock())
+    except OSError as error:
+        pytest.skip(f"this machine has no such address: {error}")
+    with dashboard:
+        assert dashboard.url == f"http://[::1]:{dashboard.port}/"
+        assert request(dashboard)[0] == 200
+
+
 def test_a_port_in_use_is_an_error_and_nothing_is_left_behind(ledger):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
