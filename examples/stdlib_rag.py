@@ -133,11 +133,12 @@ def show_compression(
         arm = compression_arm(settings, base_url)
         result = run_arm(arm, questions, ledger=ledger, run=run, on_progress=Progress(len(questions)))
     lines = build_compression_lines(plain, result)
-    ledger_usd = ledger.total(run=run, arm=arm.name)
+    totals = ledger.totals(run=run, arm=arm.name)
     print()
     seconds = time.perf_counter() - started
-    show(build_compression_table(lines, seconds=seconds, share=COMPRESS_TO, ledger_usd=ledger_usd))
-    return adds_up(result, ledger_usd)
+    show(build_compression_table(lines, seconds=seconds, share=COMPRESS_TO, ledger=totals))
+    credited = lines[-1].credited or Decimal(0)
+    return adds_up(result, totals.cost_usd) and abs(totals.avoided_usd - credited) < NANO_DOLLAR
 
 
 def show_routing(

@@ -11,6 +11,7 @@ import langchain_tokenomics  # noqa: F401 - once imported, every block counts La
 from examples.judge import is_right
 from examples.main_job.questions import Question, share_out
 from llama_index_tokenomics import track_cost
+from tokenomics_core.compression.stats import CompressionStats
 from tokenomics_core.errors import BudgetExceededError
 from tokenomics_core.ledger import Ledger
 from tokenomics_core.observability import CostReport
@@ -26,6 +27,9 @@ class App(Protocol):
 
     def ask(self, question: Question, history: Sequence[tuple[str, str]]) -> str:
         """Answer a question after the questions and answers before it."""
+
+    def compressed(self) -> CompressionStats:
+        """Tell what compression made of what was retrieved."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

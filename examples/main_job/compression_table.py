@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from examples.main_job.arms import ArmResult
+from tokenomics_core.compression.stats import CompressionStats
 from tokenomics_core.rendering import Cell, Column, Figure, Group, Notice, Row, Table
 from tokenomics_core.types import SpendRecord, Totals
 
@@ -27,6 +28,7 @@ class CompressionLine:
         same: How many answers are the same, letter by letter.
         plain: What they consumed with the whole context.
         totals: What they consumed with a part of it.
+        context: What the compressor made of what was retrieved.
         credited: What the bill says that compression avoided; None where nothing was credited.
     """
 
@@ -39,6 +41,7 @@ class CompressionLine:
     same: int
     plain: Totals
     totals: Totals
+    context: CompressionStats
     credited: Decimal | None
 
 
@@ -51,9 +54,16 @@ def build_compression_lines(plain: ArmResult, compressed: ArmResult) -> list[Com
 
 
 def build_compression_table(
-    lines: Sequence[CompressionLine], *, seconds: float, share: float, ledger_usd: Decimal
+    lines: Sequence[CompressionLine], *, seconds: float, share: float, ledger: Totals
 ) -> Table:
-    """Lay out what was not sent and what that saved."""
+    """Lay out what was not sent and what that saved.
+
+    Args:
+        lines: By framework, and in all.
+        seconds: How long the pass took.
+        share: How much of what was retrieved was to be sent.
+        ledger: What the ledger says of the pass.
+    """
     whole = lines[-1]
     saved = whole.plain.cost_usd - whole.totals.cost_usd
     avoided = whole.plain.input_tokens - whole.totals.input_tokens
@@ -78,6 +88,8 @@ def build_compression_table(
             Column(title="lost", kind="count"),
             Column(title="gained", kind="count"),
             Column(title="unchanged", kind="percent", priority=1),
+            Column(title="Context, found", kind="count", priority=2),
+            Column(title="Context, sent", kind="count", priority=2),
             Column(title="Tokens in, plain", kind="count", priority=1),
             Column(title="Tokens in", kind="count"),
             Column(title="Cost, plain", kind="money"),
@@ -85,7 +97,7 @@ def build_compression_table(
         ),
         groups=(Group("", tuple(map(_row, lines[:-1]))),),
         footer=_row(whole),
-        notices=tuple(_notices(whole, ledger_usd)),
+        notices=tuple(_notices(whole, ledger)),
     )
 
 
@@ -104,12 +116,22 @@ def _line(name: str, apps: set[str], plain: ArmResult, compressed: ArmResult) ->
         same=sum(before[outcome.question.id].answer == outcome.answer for outcome in outcomes),
         plain=Totals.of(_records(plain, apps)),
         totals=Totals.of(records),
+        context=_context(compressed, apps),
         credited=sum(filter(None, credited), Decimal(0)) if credited else None,
     )
 
 
 def _records(result: ArmResult, apps: set[str]) -> list[SpendRecord]:
     return [record for record in result.report.calls if record.attribution.tags.get("framework") in apps]
+
+
+def _context(result: ArmResult, apps: set[str]) -> CompressionStats:
+    counted = [app.compressed() for app in result.arm.apps if app.name in apps]
+    return CompressionStats(
+        runs=sum(stats.runs for stats in counted),
+        tokens_before=sum(stats.tokens_before for stats in counted),
+        tokens_after=sum(stats.tokens_after for stats in counted),
+    )
 
 
 def _row(line: CompressionLine) -> Row:
@@ -123,6 +145,8 @@ def _row(line: CompressionLine) -> Row:
             Cell(line.lost, level="warning" if line.lost else "muted"),
             Cell(line.gained),
             Cell(line.same / line.questions),
+            Cell(line.context.tokens_before),
+            Cell(line.context.tokens_after),
             Cell(line.plain.input_tokens),
             Cell(line.totals.input_tokens),
             Cell(line.plain.cost_usd),
@@ -131,7 +155,7 @@ def _row(line: CompressionLine) -> Row:
     )
 
 
-def _notices(whole: CompressionLine, ledger_usd: Decimal) -> Iterator[Notice]:
+def _notices(whole: CompressionLine, ledger: Totals) -> Iterator[Notice]:
     if whole.credited is None:
         yield Notice("The bill credited compression with nothing.", "warning")
     else:
@@ -139,8 +163,13 @@ def _notices(whole: CompressionLine, ledger_usd: Decimal) -> Iterator[Notice]:
             f"The bill credited compression with {whole.credited.normalize():f} USD of input not sent, each "
             "call against itself; the two passes also differ in what the provider's own cache held."
         )
-    cost = whole.totals.cost_usd
-    if ledger_usd == cost:
-        yield Notice(f"The ledger says the same: {ledger_usd.normalize():f} USD.", "good")
+    cost, credited = whole.totals.cost_usd, whole.credited or Decimal(0)
+    if (ledger.cost_usd, ledger.avoided_usd) == (cost, credited):
+        said = f"{cost.normalize():f} USD spent, {credited.normalize():f} USD avoided"
+        yield Notice(f"The ledger says the same: {said}.", "good")
     else:
-        yield Notice(f"The ledger says {ledger_usd:f} USD, the report {cost:f} USD.", "error")
+        said = f"{ledger.cost_usd:f} USD spent and {ledger.avoided_usd:f} USD avoided"
+        yield Notice(
+            f"The ledger says {said}, the report {cost:f} USD and {credited:f} USD.",
+            "error",
+        )

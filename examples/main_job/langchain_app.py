@@ -20,6 +20,7 @@ from examples.main_job.questions import Question
 from examples.main_job.retriever import BM25Index
 from langchain_tokenomics import CachedChain, ContextCompressor, ModelRouter
 from tokenomics_core.cache import ResponseCache
+from tokenomics_core.compression.stats import CompressionStats
 from tokenomics_core.routing import Cascade
 
 __all__ = ["LangChainApp", "WordRetriever"]
@@ -91,11 +92,11 @@ class LangChainApp:
             [("system", _SYSTEM), MessagesPlaceholder("history"), ("human", _HUMAN)]
         ).partial(modules="\n".join(modules))
         found: Runnable[Any, Any] = RunnableLambda(_search_words) | retriever
+        self._compressor = ContextCompressor(ratio=compress_to or 1.0)
         if compress_to is not None:
-            compressor = ContextCompressor(ratio=compress_to)
             found = (
                 RunnablePassthrough.assign(documents=found)
-                | compressor.as_runnable(context="documents")
+                | self._compressor.as_runnable(context="documents")
                 | itemgetter("documents")
             )
         context: Runnable[Any, str] = found | RunnableLambda(_join_documents)
@@ -128,6 +129,10 @@ class LangChainApp:
                 feature: CachedChain(chain, cache, name=f"langchain {models[feature]}")
                 for feature, chain in self._chains.items()
             }
+
+    def compressed(self) -> CompressionStats:
+        """Tell what compression made of the retrieved documents."""
+        return self._compressor.stats()
 
     def ask(self, question: Question, history: Sequence[tuple[str, str]]) -> str:
         """Answer a question after the questions and answers before it."""

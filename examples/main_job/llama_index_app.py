@@ -19,6 +19,7 @@ from examples.main_job.retriever import BM25Index
 from examples.stdlib_corpus import Document
 from llama_index_tokenomics import CachingQueryEngine, ContextCompressionPostprocessor, RoutingLLM
 from tokenomics_core.cache import ResponseCache
+from tokenomics_core.compression.stats import CompressionStats
 from tokenomics_core.routing import Cascade
 
 __all__ = ["LlamaIndexApp", "WordRetriever"]
@@ -75,9 +76,8 @@ class LlamaIndexApp:
         compress_to: float | None = None,
     ) -> None:
         self._retriever = WordRetriever(index)
-        self._shorten: list[BaseNodePostprocessor] = []
-        if compress_to is not None:
-            self._shorten.append(ContextCompressionPostprocessor(ratio=compress_to))
+        self._compressor = ContextCompressionPostprocessor(ratio=compress_to or 1.0)
+        self._shorten: list[BaseNodePostprocessor] = [] if compress_to is None else [self._compressor]
 
         def chat(model: str) -> OpenAILike:
             return OpenAILike(
@@ -109,6 +109,10 @@ class LlamaIndexApp:
                 feature: CachingQueryEngine(engine, cache, name=f"llama-index {models[feature]}")
                 for feature, engine in self._query_engines.items()
             }
+
+    def compressed(self) -> CompressionStats:
+        """Tell what compression made of the retrieved nodes."""
+        return self._compressor.stats()
 
     def ask(self, question: Question, history: Sequence[tuple[str, str]]) -> str:
         """Answer a question after the questions and answers before it."""

@@ -3,11 +3,15 @@
 from decimal import Decimal
 from types import SimpleNamespace
 
+import pytest
+
 from examples.main_job.arms import Outcome
 from examples.main_job.compression_table import build_compression_lines, build_compression_table
 from examples.main_job.questions import DEFAULT_PATH, load_questions
 from tests.core.observability.records import spend
+from tokenomics_core.compression.stats import CompressionStats
 from tokenomics_core.rendering import to_text
+from tokenomics_core.types import Totals
 
 QUESTIONS = load_questions(DEFAULT_PATH)[:4]
 
@@ -27,7 +31,11 @@ def _result(rights, tokens, avoided):
         )
         for _ in QUESTIONS
     ]
-    return SimpleNamespace(outcomes=outcomes, report=SimpleNamespace(calls=calls))
+    stats = CompressionStats(runs=4, tokens_before=800, tokens_after=8 * tokens)
+    app = SimpleNamespace(name="langchain", compressed=lambda: stats)
+    return SimpleNamespace(
+        outcomes=outcomes, report=SimpleNamespace(calls=calls), arm=SimpleNamespace(apps=(app,))
+    )
 
 
 def test_what_was_lost_gained_and_credited_is_counted():
@@ -40,8 +48,31 @@ def test_what_was_lost_gained_and_credited_is_counted():
     assert (whole.right_plain, whole.right, whole.lost, whole.gained, whole.same) == (2, 2, 1, 1, 2)
     assert (whole.plain.input_tokens, whole.totals.input_tokens) == (400, 240)
     assert whole.credited == Decimal("0.16")
-    text = to_text(build_compression_table(lines, seconds=1, share=0.6, ledger_usd=Decimal("0.24")))
+    assert (whole.context.tokens_before, whole.context.tokens_after) == (800, 480)
+
+
+@pytest.mark.parametrize(
+    ("spent", "avoided", "says"),
+    [
+        ("0.24", "0.16", "The ledger says the same: 0.24 USD spent, 0.16 USD avoided"),
+        (
+            "0.25",
+            "0.16",
+            "The ledger says 0.25 USD spent and 0.16 USD avoided, the report 0.24 USD and 0.16 USD",
+        ),
+        (
+            "0.24",
+            "0.15",
+            "The ledger says 0.24 USD spent and 0.15 USD avoided, the report 0.24 USD and 0.16 USD",
+        ),
+    ],
+)
+def test_what_the_report_says_is_held_against_the_ledger(spent, avoided, says):
+    lines = build_compression_lines(_result([True] * 4, 100, None), _result([True] * 4, 60, Decimal("0.04")))
+    ledger = Totals(cost_usd=Decimal(spent), avoided_usd=Decimal(avoided))
+    text = to_text(build_compression_table(lines, seconds=1, share=0.6, ledger=ledger), width=250)
+    assert says in " ".join(text.split())
     assert "60% of what was retrieved" in text
-    assert "The ledger says the same" in text
-    wrong = to_text(build_compression_table(lines, seconds=1, share=0.6, ledger_usd=Decimal("0.25")))
-    assert "The ledger says 0.25 USD" in wrong
+    row = next(line for line in text.splitlines() if line.startswith("langchain"))
+    assert "800" in row.split()
+    assert "480" in row.split()
