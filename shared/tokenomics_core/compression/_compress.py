@@ -247,13 +247,16 @@ class _Job:
             return self._whole()
         if self._is_adaptive and (self._before <= _FLOOR_TOKENS or _asks_for_all(self._query)):
             return self._whole()
+        self._read()
+        self.texts = candidate_texts(self.corpus, self.reading.candidates)
+        return None
+
+    def _read(self) -> None:
         self.reading = read_words(self.corpus, self._query)
         self._is_english = is_readable(self.corpus, self._query)
         if self._helpers.by_meaning and self._is_english and self._asks:
             self._hear_built_in()
         self.reading.choose_candidates(self._helpers.share)
-        self.texts = candidate_texts(self.corpus, self.reading.candidates)
-        return None
 
     @property
     def asks_embedder(self) -> bool:
@@ -296,13 +299,32 @@ class _Job:
 
     def finish(self) -> Compressed:
         """Choose and render."""
+        done, texts = self._chosen()
+        if not any(texts) and self._cut_units():
+            done, _ = self._chosen()
+        return done
+
+    def _cut_units(self) -> bool:
+        """Cut units too long for sentences, where none fits into what may be sent; tell if any was."""
+        size = sum(len(document.text) for document in self._documents)
+        longest = int(_SHARE_OF_BUDGET * (self._budget or 0) * size / self._before) if self._before else 0
+        if longest < _SHORTEST_UNIT:
+            return False
+        whole = len(self.corpus.pieces)
+        self.corpus = corpus_of(self._documents, self._form.header, longest)
+        notes = self.reading.notes
+        self._read()
+        self.reading.notes[:0] = [*notes, "every unit is longer than the budget, so that some were cut"]
+        return len(self.corpus.pieces) > whole
+
+    def _chosen(self) -> tuple[Compressed, list[str]]:
         may_bridge = self._is_english and self._has_room_for_two and names_something(self._query)
         scores = fuse(self.corpus, self.reading, self._query, may_bridge=may_bridge)
         ranked = [int(at) for at in np.argsort(-scores, kind="stable")]
         wanted = self._relevant(ranked, scores)
         choice = Choice(wanted, self._fits, self._budget, self._form.count, self._form.marker)
         selection = choose(self.corpus, choice)
-        return self._result(scores, ranked, selection, set(wanted))
+        return self._result(scores, ranked, selection, set(wanted)), selection.texts
 
     def _measure(self) -> None:
         count, separator = self._form.count, self._form.separator
@@ -452,6 +474,8 @@ class _Job:
 # answer with a chance of 2 to 5, 5 to 10, 10 to 20 and 40% or more, 3, 6, 11 and 57% did. At 1% and more, 97%
 # of the answers of NQ are kept in 11% of the tokens, and all of English XQuAD's in 15%.
 _STEEPNESS = 2.24
+# Half of the budget in characters, as the documents' tokens have them on average: so one piece fits surely.
+_SHARE_OF_BUDGET, _SHORTEST_UNIT = 0.5, 24
 _ENOUGH, _ALWAYS = 0.01, 3
 _ALL = re.compile(
     r"\b(?:summari[sz]e|summary|overview|outline|everything|list (?:all|every)|translate|rewrite|proofread|"

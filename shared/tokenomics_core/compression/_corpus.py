@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from tokenomics_core.compression._document import Document, title_of
 from tokenomics_core.compression._terms import words_of
-from tokenomics_core.compression._units import Layout, Unit, layout_of
+from tokenomics_core.compression._units import Layout, Unit, layout_of, with_short_units
 
 __all__ = ["Corpus", "Piece", "corpus_of"]
 
@@ -55,12 +55,17 @@ class Corpus:
     pieces: Sequence[Piece]
 
 
-def corpus_of(documents: Sequence[Document], header: Callable[[Document], str] | None = None) -> Corpus:
+def corpus_of(
+    documents: Sequence[Document],
+    header: Callable[[Document], str] | None = None,
+    longest: int | None = None,
+) -> Corpus:
     """Take documents apart.
 
     Args:
         documents: Of any kind of text.
         header: What is sent before a document's text; by default its title and a line break.
+        longest: Characters into which units are cut that are too long for sentences; None leaves them whole.
     """
     headers: list[str] = []
     titles: list[str] = []
@@ -69,6 +74,8 @@ def corpus_of(documents: Sequence[Document], header: Callable[[Document], str] |
     for place, document in enumerate(documents):
         title = title_of(document)
         layout = layout_of(document.text)
+        if longest is not None:
+            layout = with_short_units(layout, document.text, longest)
         headers.append(header(document) if header else f"{title}\n" if title else "")
         titles.append(_own_title(document, layout) or title or "")
         layouts.append(layout)

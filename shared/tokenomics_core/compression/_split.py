@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["sentence_spans"]
+__all__ = ["cut_long", "sentence_spans"]
 
 # Marks that end a sentence wherever they stand, and marks that do so only before white space.
 _FULL = "。！？｡።។။།॥।؟۔"
@@ -73,24 +73,31 @@ def _add(spans: list[tuple[int, int]], text: str, start: int, end: int) -> None:
     piece = text[start:end]
     start += len(piece) - len(piece.lstrip())
     end -= len(piece) - len(piece.rstrip())
-    while end - start > _LONGEST:
-        cut = _soft_cut(text, start)
+    spans.extend(cut_long(text, start, end, _LONGEST))
+
+
+def cut_long(text: str, start: int, end: int, longest: int) -> list[tuple[int, int]]:
+    """Cut a stretch into pieces of at most so many characters, at a semicolon, dash, comma or blank."""
+    spans: list[tuple[int, int]] = []
+    while end - start > longest:
+        cut = _soft_cut(text, start, longest)
         spans.append((start, start + len(text[start:cut].rstrip())))
         start = cut
     if end > start:
         spans.append((start, end))
+    return [(one, other) for one, other in spans if other > one]
 
 
-def _soft_cut(text: str, start: int) -> int:
+def _soft_cut(text: str, start: int, longest: int) -> int:
     """Find the last good place to cut within the longest allowed stretch."""
     best: dict[str, int] = {}
-    for match in _SOFT_BREAK.finditer(text, start + _LONGEST // 2, start + _LONGEST):
+    for match in _SOFT_BREAK.finditer(text, start + longest // 2, start + longest):
         best[match.group().strip()[:1]] = match.end()
     for marks in (";:", "–—-", ",", ""):
         places = [at for mark, at in best.items() if (mark in marks if mark else not marks)]
         if places:
             return max(places)
-    return start + _LONGEST
+    return start + longest
 
 
 def _ends(text: str, start: int, match: re.Match[str], end: int) -> bool:

@@ -10,9 +10,9 @@ from typing import Literal
 
 from tokenomics_core.compression._document import title_end
 from tokenomics_core.compression._json_units import json_layout
-from tokenomics_core.compression._split import sentence_spans
+from tokenomics_core.compression._split import cut_long, sentence_spans
 
-__all__ = ["Layout", "Unit", "UnitKind", "layout_of"]
+__all__ = ["Layout", "Unit", "UnitKind", "layout_of", "with_short_units"]
 
 UnitKind = Literal["title", "heading", "sentence", "item", "lead", "table", "row", "code", "line", "record"]
 Shape = Literal["text", "json"]
@@ -68,6 +68,7 @@ _LEANING = re.compile(
     r"|[这此它他她其该]",
 )
 _LONG_ITEM = 600
+_LONG_SENTENCE = 300
 _SHARE_OF_LOG_LINES = 0.6
 _SHARE_OF_CODE_LINES = 0.5
 _MIN_LINES = 6
@@ -89,6 +90,21 @@ def layout_of(text: str) -> Layout:
         if _is_code(text, filled):
             return Layout(_code_units(text, lines))
     return Layout(_Reader(text).read(lines))
+
+
+def with_short_units(layout: Layout, text: str, longest: int) -> Layout:
+    """Cut prose, items of lists and lines of logs that no sentence is as long as, into short units."""
+    units: list[Unit] = []
+    place: dict[int, int] = {}
+    for at, unit in enumerate(layout.units):
+        place[at] = len(units)
+        heads = tuple(place[head] for head in unit.heads)
+        is_cuttable = unit.kind in {"sentence", "item", "line"} and unit.end - unit.start > _LONG_SENTENCE
+        spans = cut_long(text, unit.start, unit.end, longest) if is_cuttable else [(unit.start, unit.end)]
+        for number, (start, end) in enumerate(spans):
+            leans = unit.leans and not number
+            units.append(replace(unit, start=start, end=end, heads=heads, leans=leans))
+    return replace(layout, units=tuple(units))
 
 
 def _lines(text: str) -> list[tuple[int, int]]:

@@ -308,3 +308,28 @@ def test_of_two_documents_the_one_that_answers_goes_before_the_one_with_more_of_
     for documents in ([paris, berlin], [berlin, paris]):
         kept = compress(documents, query, max_tokens=8, by_meaning=by_meaning).documents
         assert [document.text for document in kept] == ["Paris is the capital of France."]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "กรุงเทพมหานครเป็นเมืองหลวงของประเทศไทย" * 30,
+        " ".join(f"word{at} goes on and" for at in range(200)) + " the treasure lies under the oak",
+        "- " + ", ".join(f"item number {at}" for at in range(300)) + ", the treasure under the oak",
+    ],
+    ids=["no blanks", "no full stop", "one item"],
+)
+@pytest.mark.parametrize("budget", [25, 60])
+def test_a_sentence_longer_than_the_budget_is_kept_in_part(text, budget):
+    result = compress([text], "Where is the treasure under the oak?", max_tokens=budget)
+    assert 0 < result.tokens_after <= budget
+    for span in result.report.kept:
+        assert text[span.start : span.end] in result.documents[0].text
+    if "treasure" in text:
+        assert "treasure" in result.documents[0].text
+
+
+def test_that_units_were_cut_for_a_small_budget_is_noted():
+    text = " ".join(f"word{at} goes on and" for at in range(200))
+    assert compress([text], "word7", max_tokens=40).report.notes
+    assert not compress([text + ". Word7 is it."], "word7", max_tokens=40).report.notes
