@@ -125,8 +125,8 @@ def test_counts_that_contradict_each_other_have_no_price():
 
 def test_sums_of_great_amounts_stay_exact():
     dear = {"model": "nobody-knows", "provider": None, "messages": ()}
-    calls = [call(n, cost_usd=Decimal("6000000.000000000001"), **dear) for n in range(5)]
-    assert audit_traffic(calls).total_usd == Decimal("30000000.000000000005")
+    calls = [call(n, cost_usd=Decimal("999999.000000000001"), **dear) for n in range(20)]
+    assert audit_traffic(calls).total_usd == Decimal("19999980.000000000020")
 
 
 def test_answers_from_a_cache_cost_nothing_and_are_told_apart():
