@@ -13,7 +13,8 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from tokenomics_core.errors import ConfigurationError
-from tokenomics_core.traffic._read_content import answer_of, messages_of, tools_of
+from tokenomics_core.traffic._read_answers import answer_of
+from tokenomics_core.traffic._read_content import messages_of, tools_of
 from tokenomics_core.traffic._read_values import (
     Row,
     amount_of,

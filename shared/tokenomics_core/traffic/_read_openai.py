@@ -182,7 +182,7 @@ _PARAMETERS = frozenset(
             "presence_penalty",
         ),
         *("logit_bias", "logprobs", "top_logprobs", "reasoning_effort", "reasoning", "verbosity", "thinking"),
-        *("stop_sequences", "service_tier", "prediction", "modalities", "generationConfig", "text"),
+        *("stop_sequences", "service_tier", "prediction", "modalities", "generationConfig"),
     }
 )
 

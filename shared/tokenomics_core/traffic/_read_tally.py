@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, field
 
 from tokenomics_core.errors import ConfigurationError
@@ -12,6 +13,8 @@ __all__ = ["Tally", "quoted"]
 
 _MAX_PROBLEMS = 20
 _MAX_QUOTED = 120
+_QUOTED = re.compile("[\"'{\\[]")
+"""Where a reason begins to quote what it is about."""
 
 
 @dataclass(slots=True)
@@ -44,9 +47,10 @@ class Tally:
         Raises:
             ConfigurationError: The reading is strict.
         """
-        message = f"{where}: {reason}"
-        if not self.is_private and text:
-            message += f": {quoted(text)}"
+        if self.is_private:
+            message = f"{where}: {_QUOTED.split(reason, maxsplit=1)[0] or 'not understood'}"
+        else:
+            message = f"{where}: {reason}: {quoted(text)}" if text else f"{where}: {reason}"
         if self.is_strict:
             raise ConfigurationError(f"{message}; reading stopped there")
         self.bad += 1

@@ -249,6 +249,8 @@ class TrafficReader:
             record = known.read(row, where)
             tally.formats[known.name] = tally.formats.get(known.name, 0) + 1
             return (record,)
+        if not known.fits(row):
+            raise ValueError(f"it is no row of {known.name}")
         traces = tally.traces.setdefault(known.name, Traces())
         complete: list[TrafficRecord] = []
         for span in list(known.spans(row, where)):
@@ -383,11 +385,12 @@ def _chained(seen: list[tuple[str, Any]], rows: _Rows) -> _Rows:
 
 def _head_of(stream: BinaryIO) -> bytes:
     head = b""
+    buffered: Any = stream  # in pieces, so that damage hides no more than what lies behind it
     try:
-        while len(head) < HEAD_BYTES and (piece := stream.read(HEAD_BYTES - len(head))):
+        while len(head) < HEAD_BYTES and (piece := buffered.read1(HEAD_BYTES - len(head))):
             head += piece
     except (*_DAMAGED, OSError):
-        pass  # what is left of a damaged file is read as far as it goes
+        pass
     return head
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import tracemalloc
+from pathlib import Path
 
 import pytest
 
@@ -67,6 +68,15 @@ def test_a_truncated_gzip_gives_what_is_left_of_it(tmp_path):
     assert "damaged" in reader.problems[-1]
     with pytest.raises(ConfigurationError, match="damaged"):
         list(read_traffic(path, strict=True))
+
+
+def test_a_truncated_table_gives_what_is_left_of_it(tmp_path):
+    whole = gzip.compress(b"t,m\n" + b"".join(b"2026-11-03,small-%d\n" % n for n in range(3000)))
+    reader = read_traffic(write(tmp_path, whole[: len(whole) // 2]), mapping={"t": "at", "m": "model"})
+    read = list(reader)
+    assert 100 < len(read) < 3000
+    assert read[7].model == "small-7"
+    assert "damaged" in reader.problems[-1]
 
 
 def test_a_gzip_with_a_flipped_byte_is_reported(tmp_path):
@@ -136,6 +146,25 @@ def test_lines_of_several_formats_may_be_mixed(tmp_path):
     ]
 
 
+@pytest.mark.parametrize("name", ["langsmith_runs.jsonl", "langfuse_blob.jsonl", "otlp_genai.json"])
+def test_our_lines_are_found_among_spans_too(tmp_path, name):
+    own = tmp_path / "own.jsonl"
+    write_traffic([call(1)], own)
+    spans = (Path(__file__).parent / "exports" / name).read_text()
+    one_line = json.dumps(json.loads(spans)) if name.endswith("json") else spans.rstrip()
+    path = write(tmp_path, f"{one_line}\n".encode() + own.read_bytes())
+    reader = read_traffic(path, strict=True)
+    assert len(list(reader)) == 4
+    assert reader.formats["openai"] == 1
+
+
+def test_a_table_of_unknown_columns_is_refused_with_its_header(tmp_path):
+    with pytest.raises(
+        ConfigurationError, match=r"begins with 'room,degrees'; name a format, or the columns"
+    ):
+        list(read_traffic(write(tmp_path, b"room,degrees\nkitchen,21.5\n")))
+
+
 def test_what_no_format_fits_is_refused_with_its_first_line(tmp_path):
     path = write(tmp_path, lines({"temperature": 21.5, "room": "kitchen"}))
     with pytest.raises(
@@ -192,12 +221,12 @@ def test_a_file_that_goes_away_is_a_store_error(tmp_path):
 
 @pytest.mark.parametrize("kind", ["lines", "document", "csv"])
 def test_memory_does_not_grow_with_the_file(tmp_path, kind):
-    rows = ({**ROW, "id": str(number), "note": "x" * 500} for number in range(20_000))
+    rows = ({**ROW, "id": str(number), "note": "x" * 4000} for number in range(6000))
     path = tmp_path / "log"
     with path.open("w") as stream:
         if kind == "csv":
             stream.write("time,model,prompt\n")
-            stream.writelines(f"{ROW['at']},small,{'x' * 1000}\n" for _ in rows)
+            stream.writelines(f"{ROW['at']},small,{'x' * 4000}\n" for _ in rows)
         else:
             between = "," if kind == "document" else ""
             stream.write("[" if kind == "document" else "")
@@ -209,7 +238,7 @@ def test_memory_does_not_grow_with_the_file(tmp_path, kind):
     )
     tracemalloc.start()
     try:
-        assert sum(1 for _ in reader) == 20_000
+        assert sum(1 for _ in reader) == 6000
         assert tracemalloc.get_traced_memory()[1] < 8_000_000
     finally:
         tracemalloc.stop()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 
 from hypothesis import given
@@ -147,11 +146,22 @@ def test_bad_lines_are_counted_but_not_quoted(tmp_path):
     path.write_bytes(
         lines({"at": "2026-11-03T12:00:00Z", "request": {**ASKED, "user": "ada"}, "response": CHAT})
         + b'{"user": "ada\n'
-        + json.dumps({"request": {"user": "ada"}}).encode()
+        + lines(
+            {"request": {"user": "ada"}},
+            {"at": "ada", "request": ASKED},
+            {
+                "at": "2026-11-03T12:00:00Z",
+                "request": ASKED,
+                "attribution": {"user": ["ada"]},
+                "tokenomics": 1,
+            },
+            {"at": ["ada"], "request": ASKED},
+        )
     )
     reader = read_traffic(path, hash_secret=SECRET)
     assert len(list(reader)) == 1
-    assert reader.bad == 2
+    assert reader.bad == 5
+    assert all(problem.startswith(f"{path}:") for problem in reader.problems)
     assert "ada" not in str(reader.problems).replace(str(path), "")
 
 
