@@ -6,6 +6,8 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
+from importlib.resources import files
 from typing import Any
 
 import pytest
@@ -18,10 +20,21 @@ def path() -> str:
     found = next(filter(None, map(shutil.which, NAMES)), None)
     if found is not None:
         return found
-    words = f"none of {', '.join(NAMES)} is installed (apt-get install chromium)"
+    return missing(f"none of {', '.join(NAMES)} is installed (apt-get install chromium)")
+
+
+def missing(words: str) -> Any:
+    """Skip a test for what is not there; under CI=true it fails."""
     if os.environ.get("CI") == "true":
         pytest.fail(f"{words}, which CI=true needs")
     pytest.skip(words)
+
+
+def _module(name: str) -> Any:
+    try:
+        return import_module(name)
+    except ImportError:
+        return missing(f"{name} is missing (the test group has it)")
 
 
 @contextmanager
@@ -32,13 +45,26 @@ def browser() -> Iterator[Any]:
     tests could not run.
     """
     executable = path()
-    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is missing")
+    sync_api = _module("playwright.sync_api")
     with sync_api.sync_playwright() as playwright:
         opened = playwright.chromium.launch(executable_path=executable, args=["--no-sandbox"])
         try:
             yield opened
         finally:
             opened.close()
+
+
+def accessibility_faults(page: Any) -> list[str]:
+    """Return what axe-core finds wrong with a page by WCAG 2.2 AA and good practice."""
+    axe = _module("axe_playwright_python")
+    page.evaluate((files(axe) / "axe.min.js").read_text(encoding="utf-8"))
+    found = page.evaluate(_RUN_AXE)
+    return [f"{fault['id']}: {fault['nodes'][0]['html'][:120]}" for fault in found["violations"]]
+
+
+_RUN_AXE = """() => axe.run(document, {
+  runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"],
+})"""
 
 
 class Seen:

@@ -221,6 +221,19 @@ def test_what_is_read_aloud_has_names_and_roles(show):
     assert page.get_by_role("img", name="Waste by kind").count() == 1  # of the two drawings, the one shown
 
 
+@pytest.mark.parametrize("name", ["real", "unpriced", "no rows"])
+def test_axe_finds_no_fault(show, name):
+    page = show(name, PHONE, bypass_csp=True)  # the policy would keep axe out as well
+    page.evaluate("document.querySelectorAll('details').forEach(details => details.open = true)")
+    assert chromium.accessibility_faults(page) == []
+
+
+def test_axe_finds_a_fault_that_is_there(show):
+    page = show("no rows", bypass_csp=True)
+    page.evaluate("document.querySelector('html').removeAttribute('lang')")
+    assert any(fault.startswith("html-has-lang") for fault in chromium.accessibility_faults(page))
+
+
 def test_charts_are_drawn_for_the_screen_and_their_letters_can_be_read(show):
     page = show("real")
     for (width, height), shown in ((PHONE, "narrow"), (DESK, "wide")):

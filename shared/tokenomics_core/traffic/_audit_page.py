@@ -187,7 +187,7 @@ def _finding(found: WasteFinding) -> Iterator[str]:
     yield f'<p class="muted">Confidence {text(_SURE.get(found.confidence, found.confidence))}.</p>'
     yield (
         f'<div class="fix" data-of="{title}"><span>The line that ends it</span>'
-        f'<pre tabindex="0" role="region" aria-label="Code for: {title}">'
+        f'<pre tabindex="0" role="group" aria-label="Code for: {title}">'
         f"<code>{text(found.fix)}</code></pre></div>"
     )
     if found.by_feature:

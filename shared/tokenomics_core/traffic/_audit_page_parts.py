@@ -73,7 +73,7 @@ def table(
     body = "".join(_row(row, kinds) for row in rows)
     foot = f"<tfoot>{_row(total, kinds)}</tfoot>" if total is not None else ""
     return Safe(
-        f'<div class="scroll" role="region" tabindex="0" aria-labelledby="{key}-caption">'
+        f'<div class="scroll" role="group" tabindex="0" aria-labelledby="{key}-caption">'
         f'<table data-sort id="{key}"><caption id="{key}-caption">{text(caption)}</caption>'
         f"<thead><tr>{heads}</tr></thead><tbody>{body}</tbody>{foot}</table></div>"
     )
