@@ -2,10 +2,10 @@
 
 Method: a SQLite ledger of `--calls` calls, all in the last 20 days, four models, five features and thousands
 of users, is written with the seed below. A dashboard is opened over it and asked over HTTP as a browser does:
-until the first answer (today), until the whole month is in it, and then 200 times in a row, while reading goes
-on. Beside it, in the same run, is what a page that reads at every look would wait for: the same sums of the
-month by the ledger's own `totals_by`, one after the other. Memory is the peak of the process, above that before
-the dashboard was opened; writing has a process of its own.
+until the first answer (today), until the whole month is in it, and then 200 times in a row, while reading
+goes on. Beside it, in the same run, is what a page that reads at every look would wait for: the same sums of
+the month by the ledger's own `totals_by`, one after the other. Memory is the peak of the process, above that
+before the dashboard was opened; writing has a process of its own.
 
 python benchmarks/dashboard.py
 python benchmarks/dashboard.py --calls 100000
