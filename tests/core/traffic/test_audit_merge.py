@@ -155,7 +155,7 @@ def test_templates_are_the_instructions_without_what_changes():
     audit = audit_traffic(calls)
     assert sorted((line.calls, line.label) for line in audit.by("template")) == [
         (6, "Today is # Be brief."),
-        (8, "Summarise this letter for the file please: text #"),
+        (8, "Summarise this letter for the"),
     ]
 
 
