@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import inspect
 import json
@@ -16,6 +17,7 @@ from tokenomics_core.compression._prefix_money import EditDecision, PrefixPrices
 from tokenomics_core.compression._turns import Message, role_of, text_of, turns_of
 from tokenomics_core.errors import ConfigurationError
 from tokenomics_core.pricing import Price
+from tokenomics_core.steps import call_async
 from tokenomics_core.tokens import count_tokens
 from tokenomics_core.types import Usage
 
@@ -133,13 +135,11 @@ class RollingSummary:
         return job.report()
 
     async def arefresh(self, messages: Sequence[Message], tokens_behind: int) -> SummaryReport:
-        """Do what `refresh` does and await the model; a plain function is called on the event loop."""
-        job = self._job(messages, tokens_behind)
+        """Do what `refresh` does and await the model; a plain function is called in a thread."""
+        job = await asyncio.to_thread(self._job, messages, tokens_behind)
         for prompt in job:
             try:
-                answer = self._write(prompt)
-                if inspect.isawaitable(answer):
-                    answer = await answer
+                answer = await call_async(self._write, prompt)
             except Exception as error:  # noqa: BLE001 - the same
                 job.fail(error)
                 break

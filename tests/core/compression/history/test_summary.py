@@ -1,5 +1,6 @@
 """A summary is written once for each block, carried on, metered, and not written where it does not pay."""
 
+import threading
 from decimal import Decimal
 
 import pytest
@@ -109,3 +110,16 @@ def test_what_cannot_be_is_refused(name):
         RollingSummary(Writer(), **{name: 0})
     with pytest.raises(ConfigurationError, match="must return a text"):
         short(talk(60), RollingSummary(lambda _: 3, block_tokens=400))
+
+
+async def test_a_plain_function_does_not_hold_up_the_event_loop():
+    threads = []
+
+    def write(prompt):
+        threads.append(threading.current_thread())
+        return "Ada moves house."
+
+    summary = RollingSummary(write, block_tokens=50)
+    report = await summary.arefresh(talk(40), 100)
+    assert report.blocks_written == len(threads) > 0
+    assert threading.main_thread() not in threads
