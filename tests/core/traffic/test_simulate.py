@@ -305,6 +305,12 @@ def test_a_call_that_failed_fails_again_and_leaves_nothing_in_the_cache():
     assert result.calls[0].usd == 0
 
 
+@pytest.mark.parametrize("outcome", ["aborted", "cancelled", "error"])
+def test_what_was_said_before_a_call_broke_off_is_not_served_again(outcome):
+    broken = call(outcome=outcome, answer="It is", finish_reason=None)
+    assert replay([broken, call(after_s=1)], EXACT).served["exact"] == 0
+
+
 # -- routing
 
 ROUTED = f"""
@@ -322,7 +328,8 @@ model = "{DEAR}"
 
 def test_a_call_that_goes_elsewhere_costs_what_the_log_knows_of_there():
     dear = call(model=DEAR, usage=Usage(input_tokens=100, output_tokens=50))
-    cheap = call(usage=Usage(input_tokens=101, output_tokens=9), answer="Short.", score=0.5, latency_s=0.2)
+    told = Usage(input_tokens=101, output_tokens=9)
+    cheap = call(model=f"{NANO}-2025-04-14", usage=told, answer="Short.", score=0.5, latency_s=0.2)
     result = replay([replace(dear, score=1.0)], ROUTED, answers=[cheap])
     (one,) = result.calls
     assert (one.model, one.usage, one.is_known) == (NANO, cheap.usage, True)
@@ -370,8 +377,11 @@ def test_an_answer_that_is_under_way_is_waited_for():
 
 
 def test_the_interval_is_drawn_over_conversations():
-    one_talk = Attribution(conversation="talk")
+    one_talk = Attribution(user="ada", conversation="talk")
+    talks = [Attribution(user="ada", conversation=f"talk {at // 2}") for at in range(40)]
     alone = [call("Who?", after_s=at) for at in range(40)]
+    paired = [replace(one, attribution=who) for one, who in zip(alone, talks, strict=True)]
+    assert replay(paired, EXACT).clusters == 20
     together = [replace(one, attribution=one_talk) for one in alone]
     apart, joined = replay(alone, EXACT), replay(together, EXACT)
     assert (apart.clusters, joined.clusters) == (40, 1)
