@@ -238,9 +238,19 @@ def test_a_failed_call_that_is_sent_again_within_a_minute_was_paid_for_in_vain()
         ({"outcome": "ok"}, {}),
         ({"outcome": "error"}, {"user": "bob"}),
         ({"outcome": "error"}, {"text": "Something else?"}),
+        ({"outcome": "error"}, {"system": "You are the help desk of a bank."}),
+        ({"outcome": "error"}, {"project": "another"}),
         ({"outcome": "error", "usage": Usage()}, {}),
     ],
-    ids=["too late", "it had succeeded", "another user", "another request", "nothing was paid"],
+    ids=[
+        "too late",
+        "it had succeeded",
+        "another user",
+        "another question",
+        "another prompt",
+        "another project",
+        "nothing was paid",
+    ],
 )
 def test_what_was_not_paid_in_vain_or_not_repeated_is_no_retry(first, second):
     calls = [call(0, user="ada", **first), call(**{"at_s": 30, "user": "ada"} | second)]
