@@ -48,9 +48,9 @@ def write_log(rows: int, seed: int, path: Path) -> dict:
     return truth
 
 
-def floor(path: Path) -> float:
+def floor(path: Path) -> tuple[float, float]:
     """Parse every line and sum tokens times one price; nothing else is looked at."""
-    start, total = time.perf_counter(), 0.0
+    start, cpu_start, total = time.perf_counter(), time.process_time(), 0.0
     by_model: dict[str, float] = {}
     with path.open("rb") as lines:
         for line in lines:
@@ -60,7 +60,7 @@ def floor(path: Path) -> float:
             cost = (usage.get("prompt_tokens") or 0) * 1e-6 + (usage.get("completion_tokens") or 0) * 4e-6
             by_model[model] = by_model.get(model, 0.0) + cost
             total += cost
-    return time.perf_counter() - start
+    return time.perf_counter() - start, time.process_time() - cpu_start
 
 
 def audit_one(path: str, workdir: str) -> None:
@@ -136,11 +136,13 @@ def one_size(rows: int, seed: int, folder: Path, spare: Path) -> tuple[int, dict
     workdir = spare / f"work-{rows}"
     result = measured(path, workdir)
     peak_mb = max(result["own_mb"], 0) + PROCESSES * result["worker_mb"]
-    floor_s = floor(path)
+    floor_s, floor_cpu_s = floor(path)
     print(f"\n{rows:,} calls, {path.stat().st_size / 2**20:,.0f} MiB of JSON lines")
     print(f"  audit {result['wall_s']:.1f} s ({result['cpu_s']:.1f} s of CPU, ", end="")
-    print(f"{result['cpu_s'] / rows * 1e6:.0f} us a call); json.loads and one sum {floor_s:.1f} s, ", end="")
-    print(f"ratio {result['wall_s'] / floor_s:.1f}")
+    print(f"{result['cpu_s'] / rows * 1e6:.0f} us a call)")
+    print(f"  json.loads and one sum {floor_s:.1f} s ({floor_cpu_s:.1f} s of CPU); ", end="")
+    print(f"the audit takes {result['cpu_s'] / floor_cpu_s:.1f} times its CPU and ", end="")
+    print(f"{result['wall_s'] / floor_s:.1f} times its time")
     print(f"  memory at most {peak_mb:,.0f} MiB: {result['own_mb']:,.0f} and ", end="")
     print(f"{PROCESSES} workers of {result['worker_mb']:,.0f}")
     audit = result["audit"]
