@@ -94,7 +94,7 @@ def _rows(chart: Chart, width: int, key: str) -> tuple[str, int]:
     beside = width >= _WIDE
     left, right = (288.0 if beside else 2.0), 84.0
     step, thick, top = (30.0, 16.0, 6.0) if beside else (42.0, 14.0, 4.0)
-    ticks = _ticks(max(bar.usd for bar in chart.bars), 4 if beside else 2)
+    ticks = _ticks(max(bar.usd for bar in chart.bars), 4 if beside else 3)
     scale = (width - left - right) / float(ticks[-1])
     floor = top + step * len(chart.bars)
     parts = [_grid_line(left + float(tick) * scale, top, floor, tick) for tick in ticks]

@@ -58,6 +58,7 @@ th[aria-sort=descending] button::after{{content:"\\2193";color:inherit}}
 th[aria-sort=ascending] button::after{{content:"\\2191";color:inherit}}
 .scroll{{overflow-x:auto;max-width:100%;margin:8px 0 14px}}
 table{{border-collapse:collapse;width:100%;font-size:.9375rem}}
+article table{{width:auto;min-width:min(100%,26rem)}}
 caption{{text-align:left;color:var(--muted);font-size:.8125rem;padding-bottom:5px}}
 th,td{{text-align:left;vertical-align:baseline;padding:6px 20px 6px 0;border-bottom:1px solid var(--faint);
 font-weight:400}}
