@@ -25,15 +25,16 @@ __all__ = ["FLAGS", "FactsReader", "audit_partition", "to_pico"]
 FLAGS: Final[Mapping[str, int]] = {
     name: 1 << place
     for place, name in enumerate(
-        ("paid", "direct", "ok", "cut", "calls_tools", "limited", "talk", "content", "near", "told")
+        ("paid", "direct", "ok", "cut", "calls_tools", "limited", "talk", "later", "content", "near", "told")
     )
 }
 """What a call's `flags` hold.
 
 `paid`: a model or a batch endpoint was paid. `direct`: a model was, at once. `ok`: it succeeded and its
 answer is whole. `cut`: a limit cut its answer. `calls_tools`: the answer asks for tools. `limited`: its
-output has a limit. `talk`: it belongs to a conversation. `content`: the log keeps its messages. `near`: the
-response cache would serve and keep it by meaning. `told`: its question can be read on its own.
+output has a limit. `talk`: it belongs to a conversation. `later`: it is not its first turn. `content`: the
+log keeps its messages. `near`: the response cache would serve and keep it by meaning. `told`: its question
+can be read on its own.
 """
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
@@ -130,7 +131,7 @@ class FactsReader:
         last = messages[-1]
         turn = _text_of(last.get("content")) if last.get("role") == "user" else None
         if any(message.get("role") == "assistant" for message in messages):
-            flags |= FLAGS["talk"]
+            flags |= FLAGS["talk"] | FLAGS["later"]
         flags |= FLAGS["content"]
         written = [message_bytes(message) for message in messages]
         before, asked = _signed(digest(*written[:-1])), _signed(digest(written[-1]))

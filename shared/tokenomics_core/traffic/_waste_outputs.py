@@ -69,13 +69,16 @@ def unbounded_outputs(frame: AuditFrame, money: Money) -> Found:
 def dear_model(frame: AuditFrame, money: Money, cheaper: Mapping[str, str]) -> Found:
     """Find easy questions that went to a dear model; the difference to the same tokens on the cheap one.
 
+    Only first turns are judged: how hard "and why?" is, stands in what was said before.
+
     Args:
         frame: All calls.
         money: What they cost.
         cheaper: By model the one to compare with; others are compared with the cheaper model of the same
             provider that the log uses most.
     """
-    asked = frame.has("direct", "content", "told", "ok") & frame.lacks("calls_tools") & (money.cost > 0)
+    asked = frame.has("direct", "told", "ok") & frame.lacks("calls_tools") & frame.lacks("later")
+    asked &= money.cost > 0
     instead = _cheaper_models(frame, money, cheaper)
     rows = np.flatnonzero(asked & np.isin(money.models, sorted(instead)))
     if not len(rows):

@@ -168,6 +168,12 @@ def test_a_hard_question_may_cost_more():
     assert waste("dear_model", [*asked_of("gpt-4o", hard), *asked_of("gpt-4o-mini", "Hello", 3)]) is None
 
 
+def test_how_hard_a_later_turn_is_nobody_can_tell_from_it_alone():
+    turns = [("user", "Is the deed valid?"), ("assistant", "It depends."), ("user", EASY)]
+    talk = call(0, messages=[{"role": role, "content": text} for role, text in turns])
+    assert waste("dear_model", [talk, *asked_of("gpt-4o-mini", "Hello", 3)]) is None
+
+
 # --- runaway runs
 
 
