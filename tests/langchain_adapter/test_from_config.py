@@ -256,6 +256,31 @@ def test_a_spent_budget_refuses_a_wrapped_model_and_spares_answers_from_the_cach
         assert saving.budgets.status("user", "ada").spent_calls == 1
 
 
+async def test_async_calls_are_recorded_guarded_and_cached_alike(world, tmp_path):
+    world.says("It is four.", input_tokens=10, output_tokens=3)
+    toml = f"""
+[ledger]
+path = "{tmp_path / "spend.db"}"
+[cache]
+path = "{tmp_path / "cache.db"}"
+[budgets]
+path = "{tmp_path / "budgets.db"}"
+max_output_tokens = 9
+[[budgets.limits]]
+scope = "user"
+calls = 1
+"""
+    with from_config(toml) as saving, attribution(user="ada"):
+        model = saving.wrap(world.openai("gpt-4.1-nano"))
+        assert (await model.ainvoke("What is two and two?")).content == "It is four."
+        assert (await model.ainvoke("What is two and two?")).content == "It is four."
+        with pytest.raises(BudgetExceededError):
+            await model.ainvoke("And what is three and three?")
+        for handler in saving.callbacks:
+            await handler.aflush()
+        assert saving.ledger.totals().calls == 2
+
+
 def test_each_tier_asks_for_its_own_model_of_one_that_is_given_or_for_those_that_are(world):
     toml = f'[router]\nthreshold = -1.0\nclassifier = "heuristic"\n{TIERS}'
     with from_config(toml) as saving:
