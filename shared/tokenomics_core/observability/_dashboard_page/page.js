@@ -125,7 +125,7 @@
       if (line.unpriced) cost.append(make("small", line.unpriced));
       return row(line.name, "", [cost, make("td", line.today), make("td", line.calls, "extra"),
         make("td", line.mean, "extra"), make("td", line.part), bar(line.share, "", 0)]);
-    })));
+    })), part.id === "user");
 
   const budgets = (lines, note) => section("budgets-title", "Budgets", table("budgets-title",
     [["Who"], ["Spent"], ["Limit", "extra"], ["Left"], ["Used"], ["Used", "bar"], ["Resets", "extra"]],
