@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, Final, NamedTuple, TypeVar
+from uuid import UUID
 
 from langchain_core.callbacks import AsyncCallbackHandler, BaseCallbackHandler, BaseCallbackManager
 from langchain_core.callbacks.base import LLMManagerMixin
@@ -12,7 +13,7 @@ from langchain_core.callbacks.manager import ahandle_event, handle_event
 from langchain_core.language_models import BaseLanguageModel
 from langchain_core.runnables import Runnable, RunnableBinding, RunnableParallel, RunnableSequence
 from langchain_core.tracers import BaseTracer
-from langchain_core.tracers._streaming import _StreamingCallbackHandler
+from langchain_core.tracers._streaming import _StreamingCallbackHandler, _V2StreamingCallbackHandler
 from langchain_core.tracers.context import _configure_hooks
 
 from langchain_tokenomics._budget_steps import Step
@@ -114,7 +115,8 @@ class HeldBack:
 
     def _one(self, handler: BaseCallbackHandler) -> BaseCallbackHandler:
         if isinstance(handler, _StreamingCallbackHandler):
-            return _Hidden(handler, self._told)
+            kind = _HiddenEvents if isinstance(handler, _V2StreamingCallbackHandler) else _Hidden
+            return kind(handler, self._told)
         if isinstance(handler, (BaseTracer, RunTree)) or not _listens_to_pieces(handler):
             return handler
         if any(var.get() is handler for var, *_ in _configure_hooks):
@@ -156,7 +158,10 @@ class _Event(NamedTuple):
 
 
 class _Hidden(BaseCallbackHandler):
-    """Stands for a handler that shows runs, and remembers what it would have been told."""
+    """Stands for a handler that shows runs, and remembers what it would have been told.
+
+    As that one would, it makes models answer in pieces also where they are not asked to.
+    """
 
     run_inline = True
 
@@ -167,6 +172,18 @@ class _Hidden(BaseCallbackHandler):
         if name not in _IGNORED_BY:
             return object.__getattribute__(self, name)
         return partial(_remember, self._told, self._handler, name, False)
+
+    def tap_output_aiter(self, run_id: UUID, output: AsyncIterator[_R]) -> AsyncIterator[_R]:
+        """Let pieces of a chain pass untold; those of its models are told."""
+        return output
+
+    def tap_output_iter(self, run_id: UUID, output: Iterator[_R]) -> Iterator[_R]:
+        """Do the same in sync code."""
+        return output
+
+
+class _HiddenEvents(_Hidden, _V2StreamingCallbackHandler):
+    """Stands for one that is told of blocks of content instead of tokens."""
 
 
 class _WithoutPieces(BaseCallbackHandler):

@@ -22,7 +22,7 @@ from langchain.agents.middleware.types import (
     ModelRequest,
     ModelResponse,
 )
-from langchain.agents.structured_output import ProviderStrategy, ToolStrategy
+from langchain.agents.structured_output import AutoStrategy, ProviderStrategy, ToolStrategy
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.runnables import RunnableConfig
@@ -175,6 +175,7 @@ class RoutingMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
 _MOST_GIVEN_UP = 64  # calls at once that a middleware outside may still rescue
 _LEAVE = "\x00leave"
 _NEEDS: Mapping[type, frozenset[str]] = {
+    AutoStrategy: frozenset({"tools"}),  # what it falls back to
     ToolStrategy: frozenset({"tools"}),
     ProviderStrategy: frozenset({"json_schema"}),
 }

@@ -229,6 +229,35 @@ async def test_a_rejected_draft_is_not_in_the_thread(world, run):
     assert "".join(message.text for message, _ in shown) == "42"
 
 
+@pytest.mark.parametrize(("draft", "answer"), [("perhaps", "42"), ("41", "41")])
+async def test_events_and_messages_of_an_agent_show_the_answer_in_pieces_and_no_draft(world, draft, answer):
+    world.engine.always(ProviderAnswer(text=draft, usage=USAGE), model=CHEAP)
+    world.engine.always(ProviderAnswer(text="42", usage=USAGE), model=DEAR)
+    tiers = (Tier(name="cheap", model=CHEAP), Tier(name="dear", model=DEAR))
+    models = [(tiers[0], world.openai(CHEAP)), (tiers[1], world.openai(DEAR))]
+    middleware = RoutingMiddleware(models, cascade=Cascade(tiers, Sure(), threshold=0.5))
+    agent = create_agent(world.openai(DEAR), middleware=[middleware])
+    asked = {"messages": [("human", EASY)]}
+    events = [event async for event in agent.astream_events(asked, version="v2")]
+    assert "perhaps" not in str(events)
+    pieces = [event["data"]["chunk"].text for event in events if event["event"] == "on_chat_model_stream"]
+    assert "".join(pieces) == answer
+    shown = [piece async for piece, _ in agent.astream(asked, stream_mode="messages")]
+    assert "".join(piece.text for piece in shown) == answer
+
+
+async def test_a_schema_without_a_strategy_needs_a_tier_that_can_meet_it(world):
+    world.engine.always(ProviderAnswer(text='{"name": "Paris"}', usage=USAGE))
+    plain = Tier(name="cheap", model=CHEAP, capabilities=frozenset())
+    models = [(plain, world.openai(CHEAP)), (Tier(name="dear", model=DEAR), world.openai(DEAR))]
+    middleware = RoutingMiddleware(models, classifier=ByWord(), policy=Threshold(0.5))
+    agent = create_agent(world.openai(DEAR), response_format=Capital, middleware=[middleware])
+    with track_cost() as cost:
+        state = agent.invoke({"messages": [("human", EASY)]})
+    assert state["structured_response"] == Capital(name="Paris")
+    assert [record.model for record in cost.calls] == [DEAR]
+
+
 async def test_a_cache_behind_it_serves_by_tier(answers, run):
     cache = SemanticCache()
     middleware = [routing(answers), CachingMiddleware(cache)]
