@@ -180,6 +180,43 @@ def test_gemini_is_read_in_the_shape_of_chat(tmp_path):
     assert record.settings == {"max_tokens": 20, "temperature": 0}
 
 
+@pytest.mark.parametrize(
+    ("response", "text", "reason", "usage"),
+    [
+        (
+            {
+                "output": {"message": {"role": "assistant", "content": [{"text": "Paris."}]}},
+                "stopReason": "end_turn",
+                "usage": {"inputTokens": 10, "outputTokens": 5, "cacheReadInputTokens": 100},
+            },
+            *("Paris.", "end_turn", {"input_tokens": 110, "output_tokens": 5, "cache_read_tokens": 100}),
+        ),
+        (
+            {
+                "message": {"role": "assistant", "content": "Paris."},
+                "done_reason": "stop",
+                "prompt_eval_count": 10,
+                "eval_count": 5,
+            },
+            *("Paris.", "stop", {"input_tokens": 10, "output_tokens": 5}),
+        ),
+        (
+            {
+                "object": "text_completion",
+                "choices": [{"text": "Paris.", "finish_reason": "length"}],
+                "usage": {"prompt_tokens": 10, "completion_tokens": 5},
+            },
+            *("Paris.", "length", {"input_tokens": 10, "output_tokens": 5}),
+        ),
+    ],
+    ids=["Converse", "Ollama", "completion"],
+)
+def test_other_answers_are_read_in_the_shape_of_chat(tmp_path, response, text, reason, usage):
+    record = read_one(tmp_path, {"at": AT, "request": ASKED, "response": response})
+    assert (record.answer, record.finish_reason) == (text, reason)
+    assert record.usage == Usage(**usage)
+
+
 def test_the_chunks_of_a_stream_are_put_together(tmp_path):
     def chunk(delta, reason=None, **more):
         choice = {"index": 0, "delta": delta, "finish_reason": reason}

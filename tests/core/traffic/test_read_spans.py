@@ -107,7 +107,8 @@ def test_a_call_that_a_tool_makes_is_not_the_call_that_called_the_tool():
 
 
 def test_who_a_call_is_for_is_found_around_it():
-    root = Span(trace="t", id="r", name="answer a question", attribution=Attribution(user="ada", run="mine"))
+    far = Attribution(user="ada", run="mine", conversation="far", tags={"a": "far"})
+    root = Span(trace="t", id="r", name="answer a question", attribution=far)
     middle = Span(trace="t", id="m", parent="r", attribution=Attribution(conversation="c", tags={"a": "1"}))
     inner = span("i", "m", calls=True, attribution=Attribution(user="bob"))
     traces = Traces()

@@ -281,6 +281,11 @@ def test_helicone_counts_prompts_without_the_cache(tmp_path):
     assert (record.latency_s, record.cost_usd, record.provider) == (1.5, Decimal("0.25"), "anthropic")
 
 
+def test_helicone_counts_prompts_without_the_cache_also_where_the_prompt_is_longer(tmp_path):
+    (record,) = read(tmp_path, request(prompt_tokens=500, prompt_cache_read_tokens=100))
+    assert (record.usage.input_tokens, record.usage.cache_read_tokens) == (800, 100)
+
+
 def test_helicone_counts_of_the_body_come_first(tmp_path):
     body = {
         "type": "message",
