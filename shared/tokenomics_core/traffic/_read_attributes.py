@@ -7,7 +7,7 @@ from typing import Any
 
 from tokenomics_core.traffic._read_values import Row, json_of
 
-__all__ = ["at_path", "nested", "tags_of", "unwrapped"]
+__all__ = ["at_path", "nested", "tags_of", "unwrapped", "value_of"]
 
 _WRAPPERS = {
     "stringValue": str,
@@ -27,10 +27,11 @@ def unwrapped(pairs: Any) -> dict[str, Any]:
         return dict(pairs)
     if not isinstance(pairs, Sequence) or isinstance(pairs, str):
         return {}
-    return {pair["key"]: _value_of(pair.get("value")) for pair in pairs if isinstance(pair, Mapping)}
+    return {pair["key"]: value_of(pair.get("value")) for pair in pairs if isinstance(pair, Mapping)}
 
 
-def _value_of(value: Any) -> Any:
+def value_of(value: Any) -> Any:
+    """Return the plain value that OTLP wrapped with the name of its type."""
     if not isinstance(value, Mapping):
         return value
     for name, kind in _WRAPPERS.items():
@@ -38,7 +39,7 @@ def _value_of(value: Any) -> Any:
             return kind(value[name])  # 64-bit numbers come as text
     for name in ("arrayValue", "array_value"):
         if name in value:
-            return [_value_of(item) for item in (value[name] or {}).get("values") or ()]
+            return [value_of(item) for item in (value[name] or {}).get("values") or ()]
     for name in ("kvlistValue", "kvlist_value"):
         if name in value:
             return unwrapped((value[name] or {}).get("values") or ())

@@ -26,7 +26,7 @@ from tokenomics_core.traffic._read_values import (
 from tokenomics_core.traffic._record import TrafficRecord
 from tokenomics_core.types import Usage
 
-__all__ = ["read_genai"]
+__all__ = ["read_genai", "read_genai_event"]
 
 _USAGE = "gen_ai.usage."
 _OPERATIONS = {
@@ -88,6 +88,12 @@ def read_genai(facts: SpanFacts) -> TrafficRecord | None:
         parent=facts.parent,
         where=facts.where,
     )
+
+
+def read_genai_event(facts: SpanFacts) -> tuple[tuple[Row, ...], Answer | None]:
+    """Return the messages and the answer that the events of a span, sent apart from it, tell of."""
+    messages, answer = _messages_of(facts), _answer_of(facts)
+    return messages or (), None if answer == NOTHING_SAID else answer
 
 
 def _usage_of(facts: SpanFacts) -> Usage:

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from tokenomics_core.traffic._read_answers import Answer
+from tokenomics_core.traffic._read_values import Row
 from tokenomics_core.traffic._record import TrafficRecord
 from tokenomics_core.types import Attribution
 
@@ -30,6 +32,8 @@ class Span:
         record: The call of a model that it tells of, where it tells of one.
         is_tool: Whether it is a tool's work: a call inside is not the call around.
         attribution: Who it is for; what it says holds for the spans inside.
+        asked: Messages to the model that a record beside the span around it keeps.
+        answer: The model's answer, likewise.
     """
 
     trace: str
@@ -39,6 +43,8 @@ class Span:
     record: TrafficRecord | None = None
     is_tool: bool = False
     attribution: Attribution = field(default=_NOBODY)
+    asked: tuple[Row, ...] = ()
+    answer: Answer | None = None
 
 
 class Traces:
@@ -81,12 +87,17 @@ class Traces:
     def _calls_of(self, spans: dict[str, Span]) -> Iterator[TrafficRecord]:
         around = {span.id: tuple(_around(span, spans)) for span in spans.values() if span.record is not None}
         left_out, fillers = _judge(spans, around)
+        logs: dict[str, list[Span]] = {}
+        for span in spans.values():
+            if span.parent is not None and (span.asked or span.answer is not None):
+                logs.setdefault(span.parent, []).append(span)
         for name, outer_spans in around.items():
             record = spans[name].record
             if record is None or name in left_out:
                 self.wrappers += 1
                 continue
-            yield _attributed(_filled(record, fillers.get(name, ())), spans[name].trace, outer_spans)
+            record = _filled(_with_content(record, logs.get(name, ())), fillers.get(name, ()))
+            yield _attributed(record, spans[name].trace, outer_spans)
 
 
 def _around(span: Span, spans: dict[str, Span]) -> Iterator[Span]:
@@ -126,6 +137,18 @@ def _judge(
 
 def _reports(span: Span) -> bool:
     return span.record is not None and span.record.usage.is_reported
+
+
+def _with_content(record: TrafficRecord, logs: Iterable[Span]) -> TrafficRecord:
+    """Return a call with the messages and the answer that were logged beside its span."""
+    asked = tuple(message for log in logs for message in log.asked)
+    answer = next((log.answer for log in logs if log.answer is not None), None)
+    if asked and record.messages is None:
+        record = replace(record, messages=asked)
+    if answer is not None and record.answer is None and not record.tool_calls:
+        reason = record.finish_reason or answer.finish_reason
+        record = replace(record, answer=answer.text, tool_calls=answer.tool_calls, finish_reason=reason)
+    return record
 
 
 def _filled(record: TrafficRecord, outer_spans: Iterable[Span]) -> TrafficRecord:

@@ -33,17 +33,24 @@ FORMAT_OF = {
     "litellm_spend_logs.jsonl": "litellm",
     "openinference_otlp.jsonl": "otlp",
     "otlp_genai.json": "otlp",
+    "otlp_genai_events.jsonl": "otlp",
     "phoenix_frame.csv": "phoenix",
     "phoenix_frame.parquet": "phoenix",
     "phoenix_spans.jsonl": "phoenix",
 }
-LOSES_CACHE = {"otlp_genai.json", "helicone.csv"}  # what they leave out is said in the README
+LOSES_CACHE = {
+    "otlp_genai.json",
+    "otlp_genai_events.jsonl",
+    "helicone.csv",
+}  # what they leave out is said in the README
 LOSES_CONTENT = {"litellm_spend_logs.csv", "litellm_spend_logs.jsonl"}
 LOSES_ANSWER = {"helicone.csv", *LOSES_CONTENT}
 LOSES_FAILURE = LOSES_CONTENT
-LOSES_TOOLS = {"otlp_genai.json", *LOSES_CONTENT}
+LOSES_TOOLS = {"otlp_genai.json", "otlp_genai_events.jsonl", *LOSES_CONTENT}
+LOSES_TAGS = {"otlp_genai.json", "otlp_genai_events.jsonl"}
 TELLS_FINISH = {
     *("helicone.jsonl", "langsmith_runs.jsonl", "litellm_payload.jsonl", "otlp_genai.json"),
+    "otlp_genai_events.jsonl",
     *("openinference_otlp.jsonl", "phoenix_frame.csv", "phoenix_frame.parquet", "phoenix_spans.jsonl"),
 }
 FEATURE = {"otlp_genai.json": "trip planner"}
@@ -104,7 +111,7 @@ def test_who_the_calls_were_for_is_kept(export):
         who = call.attribution
         assert who.user == "ada"
         assert who.feature == FEATURE.get(export, "trips")
-        if export != "otlp_genai.json":
+        if export not in LOSES_TAGS:
             assert who.tags["plan"] == "free"
         assert who.conversation == ("talk-1" if export != "litellm_payload.jsonl" else None)
         if export == "litellm_payload.jsonl":

@@ -299,6 +299,55 @@ def test_a_framework_around_the_client_is_counted_once_over_two_files(tmp_path):
     assert (reader.rows, reader.skipped) == (1, 1)
 
 
+def log(name, body=None, attributes=None, **more):
+    told = {"timeUnixNano": str(START), "traceId": "a" * 32, "spanId": "b" * 16, "eventName": name}
+    told |= {"attributes": pairs(attributes or {}), **more}
+    return told if body is None else told | {"body": wrap(body)}
+
+
+def logs(*records):
+    return {"resourceLogs": [{"resource": {}, "scopeLogs": [{"logRecords": list(records)}]}]}
+
+
+SAID = [
+    log("gen_ai.system.message", {"content": "Be brief."}),
+    log("gen_ai.user.message", {"content": "Weather in Paris?"}),
+    log(
+        "gen_ai.choice",
+        {
+            "index": 0,
+            "finish_reason": "tool_calls",
+            "message": {"role": "assistant", "content": "I look.", "tool_calls": [TOOL_CALL]},
+        },
+    ),
+]
+
+
+@pytest.mark.parametrize("order", [[0, 1], [1, 0]])
+@pytest.mark.parametrize(
+    "told",
+    [
+        SAID,
+        [
+            {**record, "eventName": "", "attributes": pairs({"event.name": record["eventName"]})}
+            for record in SAID
+        ],
+        [log("gen_ai.client.inference.operation.details", attributes=PARTS)],
+    ],
+    ids=["an event per message", "named by an attribute", "one event with the details"],
+)
+def test_messages_that_are_logged_beside_a_span_find_it(tmp_path, told, order):
+    others = [log("http.request", {"x": 1}), log("gen_ai.user.message", {"content": "lost"}, spanId="9" * 16)]
+    rows = [logs(*others, *told), batch(span(REQUEST | COUNTS))]
+    (record,) = read(tmp_path, *(rows[number] for number in order))
+    assert [(message["role"], message["content"]) for message in record.messages] == [
+        ("system", "Be brief."),
+        ("user", "Weather in Paris?"),
+    ]
+    assert (record.answer, record.finish_reason) == ("I look.", "tool_calls")
+    assert [call["function"] for call in record.tool_calls] == [{"name": "find", "arguments": ARGUMENTS}]
+
+
 def test_embeddings_and_completions_are_told_apart(tmp_path):
     told = {"gen_ai.request.model": "small", "gen_ai.usage.input_tokens": 9}
     kinds = ("embeddings", "text_completion", "generate_content")

@@ -138,6 +138,38 @@ def make_otlp() -> None:
     (HERE / "otlp_genai.json").write_text(json.dumps(otlp_of(kept.get_finished_spans()), indent=1))
 
 
+def make_otlp_events() -> None:
+    """The same instrumentation where content travels as log records beside the spans."""
+    os.environ["OTEL_SEMCONV_STABILITY_OPT_IN"] = "gen_ai_latest_experimental"
+    os.environ["OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"] = "event_only"
+    os.environ["OTEL_INSTRUMENTATION_GENAI_EMIT_EVENT"] = "true"
+    import base64
+
+    from google.protobuf.json_format import MessageToDict
+    from openai import OpenAI
+    from opentelemetry.exporter.otlp.proto.common._log_encoder import encode_logs
+    from opentelemetry.instrumentation.openai_v2 import OpenAIInstrumentor
+    from opentelemetry.sdk._logs import LoggerProvider
+    from opentelemetry.sdk._logs.export import InMemoryLogRecordExporter, SimpleLogRecordProcessor
+
+    tracer_provider, kept = tracing()
+    logger_provider, kept_logs = LoggerProvider(), InMemoryLogRecordExporter()
+    logger_provider.add_log_record_processor(SimpleLogRecordProcessor(kept_logs))
+    OpenAIInstrumentor().instrument(tracer_provider=tracer_provider, logger_provider=logger_provider)
+    tracer = tracer_provider.get_tracer("travel-desk")
+    with provider() as url, tracer.start_as_current_span("trips") as span:
+        span.set_attributes({"user.id": "ada", "session.id": "talk-1"})
+        ask_three_times(OpenAI(base_url=url, api_key="unused", max_retries=0))
+    OpenAIInstrumentor().uninstrument()
+    logs = plain(MessageToDict(encode_logs(kept_logs.get_finished_logs())))
+    for batch in logs["resourceLogs"]:
+        for scope in batch["scopeLogs"]:
+            for record in scope["logRecords"]:
+                for field in ("traceId", "spanId"):
+                    record[field] = base64.b64decode(record[field]).hex()
+    write_lines("otlp_genai_events.jsonl", [logs, otlp_of(kept.get_finished_spans())])
+
+
 def make_phoenix() -> None:
     """OpenInference's instrumentation: as OTLP, as spans of Phoenix's web interface, and as its tables."""
     import pandas as pd
@@ -470,6 +502,7 @@ def make_litellm() -> None:
 
 MAKERS: dict[str, Callable[[], None]] = {
     "otlp": make_otlp,
+    "otlp_events": make_otlp_events,
     "phoenix": make_phoenix,
     "langfuse": make_langfuse,
     "langsmith": make_langsmith,
