@@ -12,6 +12,7 @@ from decimal import Decimal
 from typing import Any
 
 from tokenomics_core.traffic._read_answers import NOTHING_SAID, answer_of, merged_chunks
+from tokenomics_core.traffic._read_attributes import tags_of
 from tokenomics_core.traffic._read_content import messages_of_request, settings_of, tools_of
 from tokenomics_core.traffic._read_own import OWN_MARK, read_own
 from tokenomics_core.traffic._read_values import (
@@ -57,6 +58,12 @@ _WHO = {
     "conversation": ("conversation", "conversation_id", "session_id", "thread_id", "session", "thread"),
     "run": ("run", "run_id", "trace_id"),
 }
+_WHO_NAMES = frozenset(name for names in _WHO.values() for name in names)
+_COSTS = ("cost_usd", "total_cost", "total_cost_usd", "cost", "response_cost", "price_usd")
+_DURATIONS = (
+    *(("latency_s", 1.0), ("duration_s", 1.0), ("latency_ms", 1e-3), ("duration_ms", 1e-3)),
+    *(("response_time_ms", 1e-3), ("response_ms", 1e-3)),
+)
 _OUTCOMES = {
     **dict.fromkeys(("error", "failure", "failed", "fail"), "error"),
     **dict.fromkeys(("cancelled", "canceled"), "cancelled"),
@@ -203,7 +210,7 @@ _NO_USAGE = Usage()
 
 
 def _cost_of(row: Row, envelope: Row) -> Decimal | None:
-    for name in ("cost_usd", "total_cost", "total_cost_usd", "cost", "response_cost", "price_usd"):
+    for name in _COSTS:
         if name in row and (amount := amount_of(row[name])) is not None:
             return amount
     usage = envelope.get("usage")
@@ -216,7 +223,7 @@ def _cost_of(row: Row, envelope: Row) -> Decimal | None:
 
 def _attribution_of(row: Row, request: Row) -> Attribution:
     known: dict[str, str | None] = {}
-    for role, names in _WHO.items():
+    for role, names in _WHO.items() if not _WHO_NAMES.isdisjoint(row) else ():
         for name in names:
             if (value := text_of(row.get(name))) is not None:
                 known[role] = value
@@ -225,9 +232,11 @@ def _attribution_of(row: Row, request: Row) -> Attribution:
         known["user"] = text_of(first_of(request, "safety_identifier", "user"))
     sources = [
         source
-        for source in (row.get("attribution"), row.get("metadata"), request.get("metadata"), row.get("tags"))
+        for source in (row.get("attribution"), row.get("metadata"), request.get("metadata"))
         if isinstance(source, Mapping)
     ]
+    if "tags" in row:
+        sources.append(tags_of(row["tags"]))
     return attribution_of(sources, **known)
 
 
@@ -275,11 +284,8 @@ def _outcome_of(row: Row, error: str | None) -> str:
 
 
 def _latency_of(row: Row, at: datetime | None) -> float | None:
-    for name, scale in (
-        *(("latency_s", 1.0), ("duration_s", 1.0), ("latency_ms", 1e-3), ("duration_ms", 1e-3)),
-        *(("response_time_ms", 1e-3), ("response_ms", 1e-3)),
-    ):
-        if name in row and (number := number_of(row[name])) is not None:
+    for name, scale in _DURATIONS:
+        if name in row and (number := number_of(row[name])) is not None and number >= 0:
             return number * scale
     for name in _ENDS:
         value = row.get(name)

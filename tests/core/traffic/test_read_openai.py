@@ -263,6 +263,12 @@ def test_who_a_call_is_for_is_found_in_the_line_and_in_metadata(tmp_path):
     assert who.tags == {"plan": "free"}
 
 
+def test_tags_may_be_a_mapping_or_a_list(tmp_path):
+    for tags in ({"plan": "free", "beta": "true"}, ["plan:free", "beta"]):
+        record = read_one(tmp_path, {"at": AT, "request": ASKED, "response": CHAT, "tags": tags})
+        assert record.attribution.tags == {"plan": "free", "beta": "true"}
+
+
 def test_the_user_of_the_request_counts_and_is_no_setting(tmp_path):
     record = read_one(tmp_path, {"at": AT, "request": {**ASKED, "user": "ada"}, "response": CHAT})
     assert record.attribution.user == "ada"
@@ -315,6 +321,7 @@ def test_the_cost_is_what_the_log_says_and_unknown_is_none(tmp_path, told, cost)
     [
         ({"latency_ms": 250}, 0.25),
         ({"duration_s": 2}, 2.0),
+        ({"duration_s": -2}, None),
         ({"end_time": "2026-11-03T12:00:01.5+00:00"}, 1.5),
         ({"end_time": "2026-11-03T11:00:00+00:00"}, None),
         ({}, None),
