@@ -8,18 +8,21 @@ from collections import deque
 
 __all__ = ["TailWatch"]
 
-_TAIL_SHARE = 0.1
+_TAIL_SHARE = 0.05
 _PLAIN_FROM = 20
 _TAIL_FROM = 100
 _EVERY = 16
 _Z_90 = 1.2816
+_MOST_BENT = -0.25
+_CAUTION = 2.0  # the threshold is set for half the stated rate, as a tail's estimate errs
 
 
 class TailWatch:
     """What is usual among the latest amounts, and above what one of them is no longer chance.
 
-    The tail of the logarithms is taken to be exponential, as for amounts with the tail of a power; that of
-    lighter tails is overstated, which only makes alarms rarer. Nothing stands out among the first 20 amounts;
+    The tail of the logarithms is taken for one of Pareto's generalised kind, exponential at the most (amounts
+    with the tail of a power), and by half as light as its moments say where they say lighter, since such an
+    estimate errs towards alarms. Nothing stands out among the first 20 amounts;
     until 100 are known, what does is a fixed multiple of the median at least.
 
     Args:
@@ -29,8 +32,9 @@ class TailWatch:
         window: The latest amounts that are known.
 
     Source:
-        Siffer et al., "Anomaly detection in streams with extreme value theory", KDD 2017; the mean excess
-        as the tail's estimate is Hill's, Annals of Statistics 3, 1975.
+        Siffer et al., "Anomaly detection in streams with extreme value theory", KDD 2017; Hosking and Wallis,
+        "Parameter and quantile estimation for the generalized Pareto distribution", Technometrics 29, 1987,
+        for the moments.
     """
 
     __slots__ = (
@@ -44,7 +48,7 @@ class TailWatch:
         "_window",
     )
 
-    def __init__(self, *, odds: float, least_factor: float, plain_factor: float, window: int = 512) -> None:
+    def __init__(self, *, odds: float, least_factor: float, plain_factor: float, window: int = 1_024) -> None:
         self._odds = odds
         self._least, self._plain = math.log(least_factor), math.log(plain_factor)
         self._window = window
@@ -91,8 +95,13 @@ class TailWatch:
             return math.inf
         tail = max(_PLAIN_FROM // 2, int(count * _TAIL_SHARE))
         start = self._sorted[count - tail - 1]
-        excess = sum(self._sorted[count - tail :]) / tail - start
+        excesses = [one - start for one in self._sorted[count - tail :]]
+        mean = sum(excesses) / tail
+        square = sum((one - mean) ** 2 for one in excesses) / tail
+        bend = max(_MOST_BENT, min(0.0, (1 - mean * mean / square) / 4)) if square > 0 else 0.0
         # The upper 90% bound of a mean of `tail` exponential amounts.
-        excess *= 1 + _Z_90 / math.sqrt(tail)
+        scale = mean * (1 - bend) * (1 + _Z_90 / math.sqrt(tail))
+        odds = tail / count * self._odds * _CAUTION
+        beyond = scale * math.log(odds) if bend == 0 else scale / bend * (odds**bend - 1)
         least = self._plain if count < _TAIL_FROM else self._least
-        return max(self.median + least, start + excess * math.log(tail / count * self._odds))
+        return max(self.median + least, start + beyond)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import random
 from dataclasses import replace
 from decimal import Context, Decimal, localcontext
 
@@ -97,6 +99,27 @@ def test_the_same_tokens_for_another_price_are_price():
 def test_fewer_answers_from_the_cache_are_cache_hits():
     before = [*priced(1000, 100, count=5), *(hit() for _ in range(5))]
     assert parts_of(before, priced(1000, 100, count=10)) == {"cache_hits": Decimal("0.0175")}
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_several_causes_get_the_average_over_all_orders_of_what_they_add(seed):
+    rng = random.Random(seed)
+    factors = {name: Decimal(rng.randint(2, 5)) for name in ("volume", "tokens", "price")}
+    now = priced(
+        1000 * int(factors["tokens"]), 100 * int(factors["tokens"]), count=4 * int(factors["volume"])
+    )
+    now = [replace(one, cost_usd=one.cost_usd * factors["price"]) for one in now]
+    before = priced(1000, 100, count=4)
+    expected = dict.fromkeys(factors, Decimal(0))
+    orders = list(itertools.permutations(factors))
+    for order in orders:
+        usd_so_far = sum(one.cost_usd for one in before)
+        for name in order:
+            expected[name] += usd_so_far * (factors[name] - 1) / len(orders)
+            usd_so_far *= factors[name]
+    assert parts_of(before, now) == {
+        name: pytest.approx(usd, abs=Decimal("1e-11")) for name, usd in expected.items()
+    }
 
 
 def test_without_list_prices_all_tokens_weigh_the_same():
