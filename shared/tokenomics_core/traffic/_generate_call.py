@@ -61,11 +61,13 @@ class Mark:
         kind: Its name in `WastePlan`.
         tokens: The tokens that are wasted, where not the whole call is.
         earlier: The call whose money was wasted, where it is not this one.
+        is_doubted: Whether a response cache would not see that the question is the same.
     """
 
     kind: str
     tokens: int = 0
     earlier: Call | None = None
+    is_doubted: bool = False
 
 
 @dataclass(slots=True, kw_only=True)

@@ -103,12 +103,17 @@ class PlantedWaste:
         calls: The calls that were wasted, or wasted something.
         usd: What that cost more than it had to.
         ids: The ids of these calls, in time order.
+        doubted_calls: Of near repeats, further ones in words that the response cache's verifier or guards
+            doubt, so that no cache serves them and an audit by the verifier leaves them out.
+        doubted_usd: What those cost; not in `usd`.
     """
 
     kind: str
     calls: int
     usd: Decimal
     ids: tuple[str, ...] = ()
+    doubted_calls: int = 0
+    doubted_usd: Decimal = Decimal(0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,6 +158,8 @@ class GeneratedTruth:
                     "calls": waste.calls,
                     "usd": format(waste.usd, "f"),
                     "usd_per_month": format(self.usd_per_month(kind), ".6f"),
+                    "doubted_calls": waste.doubted_calls,
+                    "doubted_usd": format(waste.doubted_usd, "f"),
                     "ids": list(waste.ids),
                 }
                 for kind, waste in self.wastes.items()

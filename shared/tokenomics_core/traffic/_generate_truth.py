@@ -35,6 +35,7 @@ class TruthBook:
         self._last_at: datetime | None = None
         self._usd: dict[str, Decimal] = defaultdict(Decimal)
         self._ids: dict[str, list[str]] = defaultdict(list)
+        self._doubted_calls, self._doubted_usd = 0, _ZERO
         self._prefix_at: dict[str, datetime] = {}
         self._letters = array("q")
         self._long_letters: list[tuple[str, int, Decimal]] = []
@@ -44,6 +45,7 @@ class TruthBook:
             "unstable_prefix": self._note_prefix,
             "oversized_context": self._note_context,
             "dear_model": self._note_dear,
+            "near_repeats": self._note_near,
             "retries": self._note_retry,
             "unbounded_outputs": self._note_output,
             "batchable": self._note_night,
@@ -74,6 +76,9 @@ class TruthBook:
             )
             for kind in WastePlan().shares()
         }
+        wastes["near_repeats"] = replace(
+            wastes["near_repeats"], doubted_calls=self._doubted_calls, doubted_usd=self._doubted_usd
+        )
         return GeneratedTruth(
             calls=self._calls,
             total_usd=self._total,
@@ -89,6 +94,13 @@ class TruthBook:
     def _note_whole(self, call: Call, record: TrafficRecord, mark: Mark) -> None:
         del call
         self._add(mark.kind, record, record.cost_usd or _ZERO)
+
+    def _note_near(self, call: Call, record: TrafficRecord, mark: Mark) -> None:
+        if not mark.is_doubted:
+            self._note_whole(call, record, mark)
+            return
+        self._doubted_calls += 1
+        self._doubted_usd = _EXACT.add(self._doubted_usd, record.cost_usd or _ZERO)
 
     def _note_retry(self, call: Call, record: TrafficRecord, mark: Mark) -> None:
         del call, record

@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import math
 from random import Random
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tokenomics_core.embedding import StaticEmbedder
 from tokenomics_core.traffic import _generate_texts as texts
 from tokenomics_core.traffic._generate_call import Call, Mark, Talk, text_tokens
 from tokenomics_core.traffic._generate_features import DOCUMENTS, DRAFTING, EDITS, INCIDENTS, SUPPORT
-from tokenomics_core.traffic._generate_questions import Question, draw_question, reword
+from tokenomics_core.traffic._generate_questions import draw_question, reword
 from tokenomics_core.traffic._generate_sessions import PASSAGES, Session, Sessions, passages_text
-
-if TYPE_CHECKING:
-    from tokenomics_core.cache import ResponseCache
 
 __all__ = ["Wastes"]
 
 _LOOPS_FROM = 3
-_TRIES = 40
 _EMBEDDER = StaticEmbedder()  # loads its weights when it is first used
 
 
@@ -60,25 +56,33 @@ class Wastes:
         return call
 
     def near_repeats(self, random: Random) -> Session:
-        """Ask something that others ask later in other words, near enough for a response cache to tell."""
+        """Ask something that others ask later in other words, whether or not a cache would see that."""
+        wait = 0.0
+        for text, answer, marks in self._wordings(random):
+            talk = Talk(SUPPORT, self._sessions.who(random, SUPPORT.name, SUPPORT.project))
+            talk.say("user", text)
+            yield wait, talk.call(answer, marks=marks)
+            wait = self._wait(random)
+
+    def _wordings(self, random: Random) -> list[tuple[str, str, tuple[Mark, ...]]]:
+        """Draw wordings of one question with their answers; those that a cache doubts are marked as such.
+
+        None is left out for that: what is the same question is known from how it was made.
+        """
         from tokenomics_core.cache import FixedThreshold, ResponseCache  # noqa: PLC0415 - loads numpy
 
-        question = draw_question(random, self._sessions.number())
-        asked = ResponseCache(embedder=_EMBEDDER, policy=FixedThreshold())
-        used: set[str] = set()
-        wait = 0.0
-        marks: tuple[Mark, ...] = ()
-        for _ in range(random.randrange(2, 5)):
-            talk = Talk(SUPPORT, self._sessions.who(random, SUPPORT.name, SUPPORT.project))
-            talk.say("user", question.text)
+        question, used = draw_question(random, self._sessions.number()), set[str]()
+        cache = ResponseCache(embedder=_EMBEDDER, policy=FixedThreshold())
+        found: list[tuple[str, str, tuple[Mark, ...]]] = []
+        for number in range(random.randrange(2, 5)):
             answer = texts.answer_about(random, question.thing, sentences=random.randrange(3, 6))
-            yield wait, talk.call(answer, marks=marks)
+            is_doubted = bool(number) and cache.get("support", question.text) is None
+            marks = (Mark("near_repeats", is_doubted=is_doubted),) if number else ()
+            found.append((question.text, answer, marks))
+            cache.put("support", question.text, answer)
             used.add(question.text)
-            asked.put("support", question.text, answer)
-            anew = _worded_anew(random, question, used, asked)
-            if anew is None:
-                return
-            question, wait, marks = anew, self._wait(random), (Mark("near_repeats"),)
+            question = reword(random, question, used)
+        return found
 
     def unstable_prefix(self, random: Random) -> Session:
         """Send the same long instructions behind a time and an id, one report after another."""
@@ -175,12 +179,3 @@ class Wastes:
     def _wait(self, random: Random) -> float:
         """Draw a wait of which short ones are as usual as long ones."""
         return math.exp(random.uniform(math.log(120.0), math.log(max(self._longest_s, 240.0))))
-
-
-def _worded_anew(random: Random, question: Question, used: set[str], asked: ResponseCache) -> Question | None:
-    """Word a question anew so that the cache serves it; None where it serves no other wording."""
-    for _ in range(_TRIES):
-        anew = reword(random, question, used)
-        if asked.get("support", anew.text) is not None:
-            return anew
-    return None

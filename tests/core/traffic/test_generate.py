@@ -131,8 +131,16 @@ def test_near_repeats_are_first_turns_about_a_thing_that_was_asked_about_before(
         if number in seen:
             found.append(record)
         seen.add(number)
-    agrees(truth, "near_repeats", found)
-    assert truth.wastes["near_repeats"].usd == usd(found)
+    planted = truth.wastes["near_repeats"]
+    assert set(planted.ids) < {record.id for record in found}
+    assert planted.calls == len(planted.ids)
+    assert planted.calls + planted.doubted_calls == len(found)
+    assert planted.usd + planted.doubted_usd == usd(found)
+
+
+def test_repeats_in_other_words_are_planted_whether_or_not_a_cache_sees_them(wasteful):
+    planted = wasteful[1].wastes["near_repeats"]
+    assert 0.1 < planted.doubted_calls / (planted.calls + planted.doubted_calls) < 0.5
 
 
 def test_unstable_prefixes_are_priced_by_what_a_cache_would_have_read(wasteful):
