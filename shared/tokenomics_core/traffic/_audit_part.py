@@ -22,7 +22,7 @@ VERSION: Final = 1
 
 COLUMNS: Final[Mapping[str, str]] = {
     **dict.fromkeys(("at_us", "end_us", "name", "tie", "own_pico"), "q"),
-    **dict.fromkeys(("request", "again", "block", "question", "user_request"), "q"),
+    **dict.fromkeys(("request", "again", "before", "block", "question", "user_request"), "q"),
     **dict.fromkeys(("run", "answer", "template", "start_5", "start_10", "start_20", "start_40"), "q"),
     **dict.fromkeys(("input", "output", "cache_read", "cache_write", "cache_write_1h", "reasoning"), "i"),
     **dict.fromkeys(("model", "feature", "user", "usage", "text", "layout"), "i"),

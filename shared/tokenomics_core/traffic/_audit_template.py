@@ -11,13 +11,15 @@ if TYPE_CHECKING:
 
     from tokenomics_core.traffic._audit_frame import AuditFrame
 
+    Bools = NDArray[np.bool_]
     Ints = NDArray[np.int64]
 
-__all__ = ["templates_of"]
+__all__ = ["follows_talk", "templates_of"]
 
 _CANDIDATES: Final = ("template", "start_40", "start_20", "start_10", "start_5")
 _MOST_NEEDED: Final = 20
 _SHARE_NEEDED: Final = 500
+_SHOWN: Final = 20
 
 
 def templates_of(frame: AuditFrame) -> Ints:
@@ -35,3 +37,15 @@ def templates_of(frame: AuditFrame) -> Ints:
         enough = (calls >= least) & (keys != 0)
         chosen = np.where(free & enough[places], keys[places], chosen)
     return chosen
+
+
+def follows_talk(frame: AuditFrame) -> Bools:
+    """Tell which calls go on in a talk of their own.
+
+    Turns of the assistant's that stand word for word before the questions of twenty calls and more are
+    examples, which are shown to the model, and no talk.
+    """
+    later = frame.has("later")
+    _, places, calls = np.unique(frame.column("before"), return_inverse=True, return_counts=True)
+    own: Bools = later & (calls[places] < _SHOWN)
+    return own

@@ -32,9 +32,9 @@ FLAGS: Final[Mapping[str, int]] = {
 
 `paid`: a model or a batch endpoint was paid. `direct`: a model was, at once. `ok`: it succeeded and its
 answer is whole. `cut`: a limit cut its answer. `calls_tools`: the answer asks for tools. `limited`: its
-output has a limit. `talk`: it belongs to a conversation. `later`: it is not its first turn. `content`: the
-log keeps its messages. `near`: the response cache would serve and keep it by meaning. `told`: its question
-can be read on its own.
+output has a limit. `talk`: it belongs to a conversation. `later`: a turn of the assistant's stands in it.
+`content`: the log keeps its messages. `near`: the response cache would serve and keep it by meaning.
+`told`: its question can be read on its own.
 """
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
@@ -131,7 +131,7 @@ class FactsReader:
         last = messages[-1]
         turn = _text_of(last.get("content")) if last.get("role") == "user" else None
         if any(message.get("role") == "assistant" for message in messages):
-            flags |= FLAGS["talk"] | FLAGS["later"]
+            flags |= FLAGS["later"]
         flags |= FLAGS["content"]
         written = [message_bytes(message) for message in messages]
         before, asked = _signed(digest(*written[:-1])), _signed(digest(written[-1]))
@@ -151,6 +151,7 @@ class FactsReader:
         said = record.answer
         values: dict[str, int] = {
             "request": digest(partition, asked),
+            "before": digest(partition),
             "again": digest(owner, tools, before, asked),
             "block": digest(partition, *_numbers(told)) if flags & FLAGS["near"] else NOTHING,
             "question": digest(asked),
@@ -349,7 +350,8 @@ def _number(value: object) -> float | None:
 
 
 _NO_CONTENT: Final = {
-    **dict.fromkeys(("request", "again", "block", "question", "user_request", "answer"), NOTHING),
+    **dict.fromkeys(("request", "again", "before", "block", "question"), NOTHING),
+    **dict.fromkeys(("user_request", "answer"), NOTHING),
     **dict.fromkeys(("template", "start_5", "start_10", "start_20", "start_40"), NOTHING),
     **dict.fromkeys(("text", "layout"), -1),
     **dict.fromkeys(("repeated_tokens", "unused_tokens", "passages"), 0),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from tokenomics_core.traffic._audit_frame import groups_of
+from tokenomics_core.traffic._audit_template import follows_talk
 from tokenomics_core.traffic._waste_found import Found, nothing_found
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def batchable(frame: AuditFrame, money: Money, templates: Ints) -> Found:
         money: What they cost.
         templates: Each row's template.
     """
-    alone = frame.has("direct") & frame.lacks("talk") & (money.cost > 0)
+    alone = frame.has("direct") & frame.lacks("talk") & ~follows_talk(frame) & (money.cost > 0)
     rows = np.flatnonzero(alone)
     if len(rows) < _BURST_CALLS * _LEAST_DAYS:
         return nothing_found()

@@ -9,6 +9,7 @@ import numpy as np
 
 from tokenomics_core.errors import ConfigurationError
 from tokenomics_core.traffic._audit_frame import groups_of
+from tokenomics_core.traffic._audit_template import follows_talk
 from tokenomics_core.traffic._waste_found import Found, nothing_found
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def dear_model(frame: AuditFrame, money: Money, cheaper: Mapping[str, str]) -> F
         cheaper: By model the one to compare with; others are compared with the cheaper model of the same
             provider that the log uses most.
     """
-    asked = frame.has("direct", "told", "ok") & frame.lacks("calls_tools") & frame.lacks("later")
+    asked = frame.has("direct", "told", "ok") & frame.lacks("calls_tools") & ~follows_talk(frame)
     asked &= money.cost > 0
     instead = _cheaper_models(frame, money, cheaper)
     rows = np.flatnonzero(asked & np.isin(money.models, sorted(instead)))

@@ -348,6 +348,28 @@ def test_what_is_no_burst_or_has_no_cheaper_batch_is_no_waste(calls):
     assert waste("batchable", calls) is None
 
 
+def shown(text):
+    example = [{"role": "user", "content": "Ticket: no heat"}, {"role": "assistant", "content": "repair"}]
+    return [*example, {"role": "user", "content": text}]
+
+
+def test_examples_that_every_call_shows_are_no_conversation():
+    calls = nights()
+    told = [
+        call(at_s, messages=shown(str(n)), feature="labels")
+        for n, at_s in enumerate((record.at - START).total_seconds() for record in calls)
+    ]
+    assert waste("batchable", told).calls == 150
+
+
+def test_turns_that_only_one_call_has_are_a_conversation():
+    talks = [
+        call(at_s, messages=[{"role": "user", "content": f"Case {n}"}, *shown("go on")], feature="labels")
+        for n, at_s in enumerate((record.at - START).total_seconds() for record in nights())
+    ]
+    assert waste("batchable", talks) is None
+
+
 def test_a_job_may_start_a_quarter_of_an_hour_early_or_late():
     assert waste("batchable", nights(shift_s=15 * MINUTE)).calls == 150
 
