@@ -37,6 +37,7 @@ CONTAINERS = (
 _MAX_VALUE_BYTES = 64 << 20
 _CHUNK_BYTES = 1 << 18
 _LOOKED_AT = 20
+_LONGEST_OPENING = 200
 _SPACE = re.compile(r"[\s]*")
 _BETWEEN = re.compile(r"[\s,]*")
 _CONTAINER = re.compile(r'\{\s*"(?:' + "|".join(CONTAINERS) + r')"\s*:\s*\[')
@@ -211,8 +212,8 @@ class _Text:
 
     def enters(self, pattern: re.Pattern[str]) -> bool:
         """Go past an opening if it is there."""
-        if len(self._buffer) - self.pos < 200:
-            self._fill(_CHUNK_BYTES)
+        while len(self._buffer) - self.pos < _LONGEST_OPENING and self._fill(_CHUNK_BYTES):
+            pass
         found = pattern.match(self._buffer, self.pos)
         if found is None:
             return False
