@@ -197,7 +197,9 @@ class HistoryJob:
         def opener(messages: Sequence[Message]) -> str:
             return next((role for one in messages if (role := role_of(one)) not in _INSTRUCTING), "user")
 
-        return opener(self._with_note(note)) != "user" and opener(self.messages) == "user"
+        # A note in another voice was wished for, and no turn that goes makes it the user's.
+        counted = note if note is not None and note["role"] == "user" else None
+        return opener(self._with_note(counted)) != "user" and opener(self.messages) == "user"
 
     def _first_to_go(self) -> int | None:
         """Return the first turn that is sent and need not be."""

@@ -365,3 +365,17 @@ def test_items_of_the_responses_interface_stay_with_what_they_need():
         for first in range(1, len(messages), 8):
             assert {first + step in kept for step in range(5)} in ({True}, {False})
             assert (first + 5 in kept) == (first + 6 in kept)
+
+
+@pytest.mark.parametrize("role", ["user", "assistant", "system", "developer"])
+def test_who_says_the_note_changes_nothing_of_what_else_is_sent(role):
+    turns = [
+        message
+        for number in range(12)
+        for message in (said(number), {"role": "assistant", "content": f"Port {8000 + number} it is."})
+    ]
+    messages = [*turns, {"role": "user", "content": "Which port has 7?"}]
+    kept = compress_history(messages, max_tokens=500, note_role=role, count=words)
+    by_user = compress_history(messages, max_tokens=500, count=words)
+    assert kept.report.kept == by_user.report.kept
+    assert len(kept.report.kept) > 5
