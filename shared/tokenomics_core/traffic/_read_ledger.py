@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from datetime import timedelta
@@ -19,7 +20,10 @@ __all__ = ["looks_like_ledger", "read_ledger", "records_of_ledger"]
 _MARKS = frozenset({"at", "model", "cost_usd", "price_source"})
 _WHO = ("user", "feature", "project", "conversation", "run")
 _USAGE = {item.name for item in fields(Usage)} - {"notes"}
-_ANSWER = "\nassistant: "
+_ANSWERS = ("\nassistant: ", "\nAI: ")
+_ROLES = {"Human": "user", "AI": "assistant", "System": "system", "Tool": "tool", "Function": "tool"}
+_ROLE = re.compile(rf"^({'|'.join(_ROLES)}|user|assistant|system|developer|tool): ", re.MULTILINE)
+"""How LangChain and LlamaIndex begin a message where they write several as one text."""
 
 
 def looks_like_ledger(row: Row) -> bool:
@@ -52,7 +56,7 @@ def _traffic_of(record: SpendRecord, where: str) -> TrafficRecord:
         at=at,
         model=record.model,
         usage=record.usage,
-        messages=None if asked is None else ({"role": "user", "content": asked},),
+        messages=asked,
         answer=answer,
         cost_usd=record.cost_usd,
         provider=record.provider,
@@ -66,12 +70,30 @@ def _traffic_of(record: SpendRecord, where: str) -> TrafficRecord:
     )
 
 
-def _parts_of(content: str | None) -> tuple[str | None, str | None]:
-    """Split what a ledger keeps for owners who ask for content: the prompt in one text, then the answer."""
+def _parts_of(content: str | None) -> tuple[tuple[Row, ...] | None, str | None]:
+    """Split what a ledger keeps for owners who ask for content: one text with roles at the start of lines."""
     if content is None:
         return None, None
-    asked, found, answer = content.rpartition(_ANSWER)
-    return (asked, answer) if found else (content, None)
+    starts = list(_ROLE.finditer(content))
+    if not starts or starts[0].start() != 0:
+        asked, last = _last_answer(content)
+        return ({"role": "user", "content": asked},), last
+    ends = [start.start() - 1 for start in starts[1:]] + [len(content)]
+    told = [
+        {"role": _ROLES.get(start[1], start[1]), "content": content[start.end() : end]}
+        for start, end in zip(starts, ends, strict=True)
+    ]
+    answer = told.pop()["content"] if told[-1]["role"] == "assistant" else None
+    return tuple(told), answer
+
+
+def _last_answer(content: str) -> tuple[str, str | None]:
+    """Split a prompt that is one text, as completions have it, from its answer."""
+    for mark in _ANSWERS:
+        asked, found, answer = content.rpartition(mark)
+        if found:
+            return asked, answer
+    return content, None
 
 
 def _unflattened(row: Row) -> dict[str, Any]:

@@ -68,11 +68,34 @@ def test_a_ledger_file_is_known_by_its_content(tmp_path, pack):
     assert reader.formats == {"ledger": 2}
     assert first.at == NOON - timedelta(seconds=2)  # when it was sent
     assert first.attribution == who
-    assert first.messages == ({"role": "user", "content": "user: hi\nthere"},)
+    assert first.messages == ({"role": "user", "content": "hi\nthere"},)
     assert first.answer == "hello"
     assert (second.cost_usd, second.source) == (None, "cache")
     assert second.messages == ({"role": "user", "content": "bare"},)
     assert first.where == f"{path if pack is bytes else first.where.split(' ')[0]} record 1"
+
+
+@pytest.mark.parametrize(
+    ("content", "messages", "answer"),
+    [
+        (
+            "System: Be brief.\nHuman: hi\nAI: hello\nHuman: more\nAI: ok",
+            ["system", "user", "assistant", "user"],
+            "ok",
+        ),
+        ("system: Be brief.\nuser: hi\nuser: there\nassistant: ok", ["system", "user", "user"], "ok"),
+        ("Once upon a time\nAI: there was", ["user"], "there was"),
+        ("Once upon a time\nassistant: ", ["user"], ""),
+        ("user: never answered", ["user"], None),
+    ],
+)
+def test_content_is_split_where_frameworks_name_roles(tmp_path, content, messages, answer):
+    with SQLiteLedger(tmp_path / "ledger.db", keep_content=True) as ledger:
+        ledger.record(call("0.25", content=content))
+    (record,) = read_traffic(tmp_path / "ledger.db")
+    assert [message["role"] for message in record.messages] == messages
+    assert record.answer == answer
+    assert "".join(message["content"] for message in record.messages).count(": ") == 0
 
 
 def test_another_database_is_no_log(tmp_path):
