@@ -152,7 +152,7 @@ class Cascade:
                 return self._paid(judged.probability, judged.cost_usd, judged.reasons)
             return self._free(question, answer)
         except Exception as error:  # noqa: BLE001 - foreign code; an answer nobody could judge is not shown
-            return _unjudged(error)
+            return self._unjudged(error)
 
     async def ajudge(self, request: RouteRequest | str, answer: Answer) -> Verdict:
         """Say whether an answer will do, as `judge` does; a judge that asks a model is awaited."""
@@ -162,7 +162,7 @@ class Cascade:
         try:
             judged = await self._judge.ajudge(question, answer)
         except Exception as error:  # noqa: BLE001 - likewise
-            return _unjudged(error)
+            return self._unjudged(error)
         return self._paid(judged.probability, judged.cost_usd, judged.reasons)
 
     def next(self, route: Route, verdict: Verdict) -> Route | None:
@@ -241,6 +241,17 @@ class Cascade:
         view = self.acceptor.assess(question, answer)
         return self._verdict(view.probability, view.gain, view.out_of_domain)
 
+    def _unjudged(self, error: Exception) -> Verdict:
+        """Reject what could not be judged; what a judge took until it failed is unknown, and counted so."""
+        if self._judge is not None:
+            self.router.charge("judge", None)
+        return Verdict(
+            accept=False,
+            probability=0.0,
+            reasons=(f"it could not be judged ({type(error).__name__})",),
+            cost_usd=Decimal(0) if self._judge is None else None,
+        )
+
     def _paid(self, probability: float, cost_usd: Decimal | None, reasons: tuple[str, ...]) -> Verdict:
         self.router.charge("judge", cost_usd)
         found = self._verdict(_chance(probability), None, False)
@@ -296,9 +307,3 @@ def _chance(value: float) -> float:
     if not (isinstance(value, (int, float)) and math.isfinite(value) and 0 <= value <= 1):
         raise ConfigurationError(f"an acceptor must give a chance in [0, 1], not {value!r:.80}")
     return float(value)
-
-
-def _unjudged(error: Exception) -> Verdict:
-    return Verdict(
-        accept=False, probability=0.0, reasons=(f"it could not be judged ({type(error).__name__})",)
-    )

@@ -113,13 +113,13 @@ class Chooser:
             notes=tuple(notes),
         )
 
-    def fail_open(self, plan: Plan, why: str) -> Choice:
-        """Choose the safe tier after a failure."""
+    def fail_open(self, plan: Plan, why: str, cost_usd: Decimal | None = Decimal(0)) -> Choice:
+        """Choose the safe tier after a failure, with what was paid until then."""
         index, reasons = fall_back(plan.candidates, PolicyState(safe=plan.safe), why)
         return Choice(
             candidate=plan.candidates[index],
             reasons=(*plan.reasons, *reasons),
-            assessment=Assessment(name="failed"),
+            assessment=Assessment(name="failed", cost_usd=cost_usd),
             policy="fail_open",
             notes=("failed_open",),
         )

@@ -355,13 +355,14 @@ class Router:
             if assessment.score is not None:
                 self._drift.saw(assessment.score)
         except Exception as error:  # noqa: BLE001 - a router's own failure must not fail the request
-            return self._open(plan, f"the policy failed ({type(error).__name__})", error)
+            paid = getattr(assessment, "cost_usd", None)  # the classifier may be what is wrong
+            return self._open(plan, f"the policy failed ({type(error).__name__})", error, paid)
         return self._stand(plan, choice)
 
-    def _open(self, plan: Plan, why: str, error: Exception) -> Route:
+    def _open(self, plan: Plan, why: str, error: Exception, cost_usd: Decimal | None = Decimal(0)) -> Route:
         """Send the request to the safe tier."""
         _log.warning("router failed open: %s", why, exc_info=error)
-        return self._stand(plan, self._chooser.fail_open(plan, why))
+        return self._stand(plan, self._chooser.fail_open(plan, why, cost_usd))
 
     def _stand(self, plan: Plan, choice: Choice) -> Route:
         """Make the choice the decision for this ask."""

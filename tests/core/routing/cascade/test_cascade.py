@@ -184,6 +184,17 @@ def test_a_judge_is_shown_question_and_answer_as_they_are_and_unreadable_replies
     assert cascade.stats().unpriced_calls == 1
 
 
+async def test_what_a_judge_took_until_it_failed_is_unknown_and_never_nothing():
+    def fails(prompt):
+        raise TimeoutError("slow")
+
+    cascade = Cascade(TIERS, LLMJudge(fails), threshold=0.5)
+    verdict = cascade.judge("q", Answer(text="text"))
+    again = await cascade.ajudge("q", Answer(text="text"))
+    assert (verdict.accept, verdict.cost_usd) == (again.accept, again.cost_usd) == (False, None)
+    assert cascade.stats().unpriced_calls == 2
+
+
 async def test_the_async_steps_are_the_same():
     cascade = Cascade(TIERS, NO, threshold=0.5)
     route = await cascade.afirst("q")

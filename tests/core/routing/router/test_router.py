@@ -232,6 +232,16 @@ def test_a_classifier_that_says_what_is_no_chance_has_failed(wrong):
     assert made.stats().failed_open == 1
 
 
+def test_a_classifier_that_was_paid_is_booked_though_its_word_was_no_use():
+    class Paid:
+        def assess(self, request, tiers):
+            return Assessment(name="paid", score=math.nan, cost_usd=Decimal("0.01"))
+
+    made = router(classifier=Paid(), policy=Threshold(0.5))
+    assert made.decide("q").router_usd == Decimal("0.01")
+    assert made.stats().router_usd == Decimal("0.01")
+
+
 def test_failing_prices_leave_a_decision_with_unknown_cost():
     class Down:
         def cost(self, usage, model, provider=None, at=None):
