@@ -12,7 +12,7 @@ _TAIL_SHARE = 0.05
 _PLAIN_FROM = 20
 _TAIL_FROM = 100
 _EVERY = 16
-_Z_90 = 1.2816
+_Z_95 = 1.6449
 _MOST_BENT = -0.25
 _CAUTION = 2.0  # the threshold is set for half the stated rate, as a tail's estimate errs
 
@@ -99,8 +99,8 @@ class TailWatch:
         mean = sum(excesses) / tail
         square = sum((one - mean) ** 2 for one in excesses) / tail
         bend = max(_MOST_BENT, min(0.0, (1 - mean * mean / square) / 4)) if square > 0 else 0.0
-        # The upper 90% bound of a mean of `tail` exponential amounts.
-        scale = mean * (1 - bend) * (1 + _Z_90 / math.sqrt(tail))
+        # The upper 95% bound of a mean of `tail` exponential amounts.
+        scale = mean * (1 - bend) * (1 + _Z_95 / math.sqrt(tail))
         odds = tail / count * self._odds * _CAUTION
         beyond = scale * math.log(odds) if bend == 0 else scale / bend * (odds**bend - 1)
         least = self._plain if count < _TAIL_FROM else self._least

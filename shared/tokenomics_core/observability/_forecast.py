@@ -13,7 +13,7 @@ from typing import Any, Final
 from tokenomics_core.errors import ConfigurationError
 from tokenomics_core.ledger import BaseLedger, start_of_day, zone_named
 from tokenomics_core.observability._alerts import ALERT_SHARES
-from tokenomics_core.observability._forecast_days import Day, DayModel, sum_paths
+from tokenomics_core.observability._forecast_days import UNSEEN_WEEKEND, Day, DayModel, sum_paths
 
 __all__ = ["BudgetOutlook", "Forecast", "forecast_days", "forecast_month"]
 
@@ -292,6 +292,9 @@ def _unknowns(model: DayModel) -> list[str]:
         notes.append(f"only {model.days} complete day(s) known: no interval can be given")
     elif not model.knows_weekdays:
         notes.append(f"only {model.days} complete days known: weekdays cannot be told apart")
+    if model.unseen_weekend:
+        low, high = UNSEEN_WEEKEND
+        notes.append(f"no such day of a weekend is known: taken to cost {low:g} to {high:g} working days")
     if model.days >= _LEAST_DAYS and not model.knows_drift:
         notes.append("growth and decline cannot be told from chance yet; the level may wander by 3% a day")
     return notes

@@ -11,7 +11,7 @@ from itertools import pairwise
 from operator import mul
 from statistics import fmean, median
 
-__all__ = ["Day", "DayModel", "sum_paths"]
+__all__ = ["UNSEEN_WEEKEND", "Day", "DayModel", "sum_paths"]
 
 _WEEK = 7
 _WEEKDAYS_FROM = 14
@@ -20,6 +20,8 @@ _UNKNOWN_DRIFT = 0.03
 _HALF_LIFE_DAYS = 10.0
 _MAD_TO_SIGMA = 1.4826
 _SMALLEST = 1e-12
+UNSEEN_WEEKEND = (0.1, 1.3)
+"""What a day at the weekend may cost beside a working day, where none is known yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,7 @@ class DayModel:
         level_error: Standard error of the level's logarithm.
         weekday_error: Standard error of a weekday's.
         days: Days known.
+        unseen_weekend: Days of the weekend of which none is known.
     """
 
     level: float
@@ -57,6 +60,7 @@ class DayModel:
     level_error: float
     weekday_error: float
     days: int
+    unseen_weekend: tuple[int, ...]
 
     @property
     def knows_weekdays(self) -> bool:
@@ -90,6 +94,8 @@ class DayModel:
             for weight, ratio, usual, share, age in zip(weights, tamed, around, shares, ages, strict=True)
         ]
         level = sum(amounts) / sum(map(mul, weights, shares))
+        # The level is a mean, so that days which a robust spread leaves out make it less sure all the same.
+        noise = max(spread, math.sqrt(fmean((one / mean - 1) ** 2 for one in tamed)))
         known = sum(weights) ** 2 / sum(weight * weight for weight in weights)
         return cls(
             level=level,
@@ -99,9 +105,10 @@ class DayModel:
             first_weekday=history[0].day.weekday(),
             growth=growth,
             drift=drift,
-            level_error=spread / math.sqrt(known),
+            level_error=noise / math.sqrt(known),
             weekday_error=spread / math.sqrt(max(1, len(history) // _WEEK)),
             days=len(history),
+            unseen_weekend=_unseen_weekend(history),
         )
 
     def expected(self, ahead: Sequence[Day]) -> float:
@@ -136,6 +143,8 @@ def sum_paths(model: DayModel, ahead: Sequence[Day], rng: random.Random, paths: 
     for _ in range(paths):
         log_level = math.log(max(model.level, _SMALLEST)) + rng.gauss(0, model.level_error)
         weekdays = [one * math.exp(rng.gauss(0, model.weekday_error)) for one in model.weekdays]
+        for weekday in model.unseen_weekend:
+            weekdays[weekday] = rng.uniform(*UNSEEN_WEEKEND)
         total, at, left = 0.0, 0, 0
         for one in ahead:
             if left == 0:
@@ -160,11 +169,17 @@ def _stretch(days: int) -> float:
     return quantile / z * math.sqrt(1 + 1 / days)
 
 
+def _unseen_weekend(history: Sequence[Day]) -> tuple[int, ...]:
+    seen = {one.day.weekday() for one in history}
+    return tuple(day for day in (5, 6) if day not in seen)
+
+
 def _weekday_factors(history: Sequence[Day]) -> tuple[float, ...]:
     """Compare each day with the week it ends in, drawn towards 1 the fewer weeks there are."""
     weeks = len(history) // _WEEK
     if weeks * _WEEK < _WEEKDAYS_FROM:
-        return (1.0,) * _WEEK
+        unseen = _unseen_weekend(history)
+        return tuple(fmean(UNSEEN_WEEKEND) if day in unseen else 1.0 for day in range(_WEEK))
     found: list[list[float]] = [[] for _ in range(_WEEK)]
     for number in range(weeks):
         end = len(history) - number * _WEEK
@@ -204,6 +219,8 @@ def _movement(evened: Sequence[float], spread: float) -> tuple[float, float]:
     middle = fmean(steps)
     noise = 2 * (1.25 * spread) ** 2 / _WEEK
     wander = max(0.0, fmean((step - middle) ** 2 for step in steps) * len(steps) / (len(steps) - 1) - noise)
+    # A few steps say little of how far a level wanders: what is allowed for without any counts as three more.
+    wander = (wander * len(steps) + _UNKNOWN_DRIFT**2 * _WEEK * 3) / (len(steps) + 3)
     # The weeks' noise cancels in the mean of their steps but for the first and the last.
     error = wander / len(steps) + noise / len(steps) ** 2
     kept = max(0.0, 1 - error / (middle * middle)) if middle else 0.0
