@@ -134,6 +134,9 @@ def _finished(spans):
 
 def test_a_span_that_comes_twice_counts_once():
     assert ids([span("a", calls=True), span("a", calls=True)])[0] == ["a"]
+    traces = Traces(max_waiting=10)
+    repeated = [span("first", trace="u", calls=True), *[span("a", calls=True)] * 50]
+    assert [record for item in repeated for record in traces.add(item)] == []
 
 
 def test_so_many_spans_wait_and_the_oldest_traces_go_first():

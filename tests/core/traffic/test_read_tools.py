@@ -327,8 +327,8 @@ def inference(attributes, **changes):
             {"input_tokens": 1210, "output_tokens": 5, "cache_read_tokens": 1000},
         ),
         (  # an instrumentation that leaves the cache out, as its total shows
-            {"prompt": 10, "completion": 5, "total": 1215, "prompt_details.cache_read": 1200},
-            {"input_tokens": 1210, "output_tokens": 5, "cache_read_tokens": 1200},
+            {"prompt": 2000, "completion": 5, "total": 3205, "prompt_details.cache_read": 1200},
+            {"input_tokens": 3200, "output_tokens": 5, "cache_read_tokens": 1200},
         ),
         (
             {"prompt": 100, "completion": 5, "prompt_details.cache_input": 60},
@@ -368,6 +368,12 @@ def test_phoenix_messages_may_be_flat_nested_or_only_the_raw_input(tmp_path):
         assert message["role"] == "user"
         assert message["content"] in ("Capital of France?", [{"type": "text", "text": "Capital of France?"}])
         assert record.answer == "Paris."
+
+
+def test_phoenix_messages_are_in_the_order_of_their_numbers(tmp_path):
+    told = {f"llm.input_messages.{n}.message.content": f"turn {n}" for n in reversed(range(12))}
+    (record,) = read(tmp_path, inference(told))
+    assert [message["content"] for message in record.messages] == [f"turn {n}" for n in range(12)]
 
 
 def test_phoenix_costs_and_embeddings_are_kept(tmp_path):
