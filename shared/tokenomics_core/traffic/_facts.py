@@ -125,22 +125,12 @@ class FactsReader:
         flags = _plain_flags(record)
         if not messages:
             return {**_NO_CONTENT, "flags": flags}, ()
-        who, settings = record.attribution, record.settings
         texts = [_text_of(message.get("content")) or "" for message in messages]
-        use, question = self._contexts.read(messages, texts, record.answer, record.model)
+        use, told = self._contexts.read(messages, texts, record.answer, record.model)
         last = messages[-1]
         turn = _text_of(last.get("content")) if last.get("role") == "user" else None
         if any(message.get("role") == "assistant" for message in messages):
             flags |= FLAGS["later"]
-        flags |= FLAGS["content"]
-        written = [message_bytes(message) for message in messages]
-        before, asked = _signed(digest(*written[:-1])), _signed(digest(written[-1]))
-        owner, tools = _owner(who), as_bytes(record.tools) if record.tools else b""
-        partition = _signed(
-            digest(owner, as_bytes(record.model), settings_bytes(settings, _NEUTRAL), tools, before)
-        )
-        masked, slots = self._template(messages, texts, record.model)
-        told = question
         if turn is not None and self._may_be_near(record, messages, turn):
             flags |= FLAGS["near"]
             told = turn
@@ -148,20 +138,14 @@ class FactsReader:
             flags |= FLAGS["told"]
         else:
             told = ""
-        said = record.answer
+        masked, slots = self._template(messages, texts, record.model)
         values: dict[str, int] = {
-            "request": digest(partition, asked),
-            "before": digest(partition),
-            "again": digest(owner, tools, before, asked),
-            "block": digest(partition, *_numbers(told)) if flags & FLAGS["near"] else NOTHING,
-            "question": digest(asked),
-            "user_request": NOTHING if who.user is None else digest(as_bytes(who.user)),
-            "answer": digest(as_bytes(said), asked) if said and not record.tool_calls else NOTHING,
+            **_keys(record, messages, told, is_near=bool(flags & FLAGS["near"])),
             "text": self._writer.place("texts", told) if told else -1,
             "repeated_tokens": use.repeated_tokens,
             "unused_tokens": use.unused_tokens,
             "passages": use.passages,
-            "flags": flags,
+            "flags": flags | FLAGS["content"],
             **masked,
         }
         return values, slots
@@ -228,6 +212,27 @@ class FactsReader:
         beside = {**usage.to_dict(), "batch": True} if is_batch else usage.to_dict()
         beside.pop("notes", None)
         return self._writer.place("usages", json.dumps(beside, sort_keys=True))
+
+
+def _keys(
+    record: TrafficRecord, messages: Sequence[Mapping[str, Any]], told: str, *, is_near: bool
+) -> dict[str, int]:
+    """Digest what calls are compared by."""
+    who, said = record.attribution, record.answer
+    written = [message_bytes(message) for message in messages]
+    before, asked = _signed(digest(*written[:-1])), _signed(digest(written[-1]))
+    owner, tools = _owner(who), as_bytes(record.tools) if record.tools else b""
+    settings = settings_bytes(record.settings, _NEUTRAL)
+    partition = _signed(digest(owner, as_bytes(record.model), settings, tools, before))
+    return {
+        "request": digest(partition, asked),
+        "before": digest(partition),
+        "again": digest(owner, tools, before, asked),
+        "block": digest(partition, *_numbers(told)) if is_near else NOTHING,
+        "question": digest(asked),
+        "user_request": NOTHING if who.user is None else digest(as_bytes(who.user)),
+        "answer": digest(as_bytes(said), asked) if said and not record.tool_calls else NOTHING,
+    }
 
 
 def to_pico(usd: Decimal) -> int:
