@@ -37,7 +37,7 @@ class BoundedError:
     miss whose fresh answer is compared with the nearest one's teaches it what is right in this namespace; of
     what it would serve it asks anew for a share, to learn of its own mistakes too. From the outcomes it keeps
     the lowest threshold at which an upper confidence bound of the wrong answers among all requests stays
-    under `max_error`.
+    under `max_error`; below a probability of 0.8 it never serves, however much room the bound leaves.
     What is promised and what is not: `docs/cache_policies.md`.
 
     Args:

@@ -32,6 +32,7 @@ _TRUSTED: Final = 80.0
 _ASSUMED: Final = 0.02
 _EAGER: Final = 60
 _EAGERNESS: Final = 4.0
+_LEAST_PROBABILITY: Final = 0.8
 _DRIFT_SLACK: Final = 0.05
 _DRIFT_ALARM: Final = 14.0
 _RELEASE_LABELS: Final = 20.0
@@ -159,7 +160,8 @@ class Experience:
             max_error=max_error,
             confidence=confidence,
         )
-        self.threshold = None if self.bound is None else self.bound.bin
+        # Where most requests are answered otherwise the bound leaves room for answers that are mostly wrong.
+        self.threshold = None if self.bound is None else max(self.bound.bin, bin_of(_LEAST_PROBABILITY))
 
     def sample(self) -> tuple[Any, ...] | None:
         """Return what a refit needs, to be computed without a lock; None while one class has too few."""

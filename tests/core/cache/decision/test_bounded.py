@@ -79,6 +79,19 @@ def test_exact_hits_leave_room_for_more():
     assert among.report("n").requests == 6_000
 
 
+def test_what_is_mostly_wrong_is_not_served_however_much_room_exact_hits_leave():
+    policy, rng = BoundedError(0.05, verifier=Oracle()), random.Random(3)
+    for number in range(8_000):
+        if rng.random() < 0.97:
+            policy.count_exact("n")
+            continue
+        p = rng.uniform(0.0, 0.7)
+        decision = policy.decide("n", "where is my parcel", [Neighbour(str(number), p, "where is it", "g")])
+        assert not decision.serve
+        policy.learn("n", decision, {"g": rng.random() < p})
+    assert policy.report("n").labels > 100
+
+
 def test_after_a_drift_it_serves_less_and_keeps_the_bound():
     policy = BoundedError(0.05, verifier=Oracle())
     stream(policy, 5, n=3_000)
