@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Context, Decimal
 
@@ -109,10 +109,12 @@ class MeasuredArms:
         """Compare the arms.
 
         The cost of a call is a ratio of sums over units, whose error is that of its linearisation; units are
-        taken to be independent, calls within one are not. The difference has Welch's degrees of freedom.
+        taken to be independent, calls within one are not. The difference has Welch's degrees of freedom, and
+        the interval is made uneven as far as costs are skewed.
 
         Source:
-            Cochran, "Sampling techniques", 1977, chapter 6, for the ratio; Welch, Biometrika 34, 1947.
+            Cochran, "Sampling techniques", 1977, chapter 6, for the ratio; Welch, Biometrika 34, 1947; Hall,
+            "On the removal of skewness by transformation", J. of the Royal Statistical Society B 54, 1992.
         """
         arms: tuple[list[list[float]], list[list[float]]] = ([], [])
         for key, unit in self._units.items():
@@ -125,8 +127,9 @@ class MeasuredArms:
             means = [self._costs[at] / calls[at] for at in (0, 1)]
             difference = (means[1] - means[0]).quantize(_PICO)
             if min(len(treated), len(alone)) >= _FEWEST_UNITS:
-                half = Decimal(_half_width(treated, alone, confidence)).quantize(_PICO)
-                low, high = difference - half, difference + half
+                below, above = _off_by(treated, alone, confidence)
+                low = difference - Decimal(below).quantize(_PICO)
+                high = difference + Decimal(above).quantize(_PICO)
         return Measured(
             left_alone_calls=calls[1],
             treated_calls=calls[0],
@@ -142,25 +145,40 @@ class MeasuredArms:
         )
 
 
-def _half_width(
-    treated: Sequence[Sequence[float]], alone: Sequence[Sequence[float]], confidence: float
-) -> float:
-    errors = [_ratio_variance(treated), _ratio_variance(alone)]
-    total = sum(errors)
+Units = Sequence[Sequence[float]]
+
+
+def _off_by(treated: Units, alone: Units, confidence: float) -> tuple[float, float]:
+    """Return how far the truth may lie below and above the difference."""
+    moments = [_ratio_moments(arm) for arm in (treated, alone)]
+    total = sum(square for square, _ in moments)
     if not total:
-        return 0.0
+        return 0.0, 0.0
     sizes = (len(treated), len(alone))
-    free = total**2 / sum(error**2 / (size - 1) for error, size in zip(errors, sizes, strict=True))
-    return student_quantile((1 + confidence) / 2, free) * math.sqrt(total)
+    free = total**2 / sum(square**2 / (size - 1) for (square, _), size in zip(moments, sizes, strict=True))
+    error, most = math.sqrt(total), student_quantile((1 + confidence) / 2, free)
+    skew = (moments[1][1] - moments[0][1]) / error**3
+    return error * _unskewed(most, skew), -error * _unskewed(-most, skew)
 
 
-def _ratio_variance(units: Iterable[Sequence[float]]) -> float:
-    """Return the variance of cost per call, from units as (cost, calls)."""
-    units = list(units)
+def _ratio_moments(units: Units) -> tuple[float, float]:
+    """Return variance and third moment of cost per call, from units as (cost, calls)."""
     calls = sum(unit[1] for unit in units)
     ratio = sum(unit[0] for unit in units) / calls
-    squares = sum((unit[0] - ratio * unit[1]) ** 2 for unit in units)
-    return squares * len(units) / (len(units) - 1) / calls**2
+    off = [unit[0] - ratio * unit[1] for unit in units]
+    # As if each unit were left out in turn: one that is a large part of the whole pulls the ratio to itself.
+    squares = sum((one / (1 - unit[1] / calls)) ** 2 for one, unit in zip(off, units, strict=True))
+    square = squares * len(units) / (len(units) - 1) / calls**2
+    return square, sum(one**3 for one in off) / calls**3
+
+
+def _unskewed(value: float, skew: float) -> float:
+    """Invert Hall's transformation, which takes the skewness out of a studentised mean."""
+    part = skew / 3
+    if abs(part) < 1e-9:
+        return value
+    root = 1 + 3 * part * (value - part / 2)
+    return (math.copysign(abs(root) ** (1 / 3), root) - 1) / part
 
 
 def student_quantile(share: float, free: float) -> float:

@@ -15,7 +15,7 @@ from tests.core.observability.records import hit, spend
 from tokenomics_core import Attribution, BudgetExceededError, ConfigurationError, Usage
 from tokenomics_core.ledger import MemoryLedger, SQLiteLedger
 from tokenomics_core.observability import CallEnd, CallStart, CallTracker
-from tokenomics_core.observability._savings_measured import student_quantile
+from tokenomics_core.observability._savings_measured import _unskewed, student_quantile
 from tokenomics_core.observability.savings import CombinedSaving, HoldOut, parts_of_record, savings
 from tokenomics_core.pricing import PriceBook
 
@@ -214,6 +214,13 @@ def test_calls_of_nobody_and_calls_that_were_not_left_alone_are_counted():
 @pytest.mark.parametrize(("free", "quantile"), [(1, 12.7062), (5, 2.5706), (30, 2.0423), (1e7, 1.95996)])
 def test_students_quantiles_are_those_of_the_tables(free, quantile):
     assert student_quantile(0.975, free) == pytest.approx(quantile, abs=1e-4)
+
+
+@pytest.mark.parametrize("skew", [-0.8, -0.1, 0.0, 0.3, 1.0])
+@pytest.mark.parametrize("value", [-2.5, -1.0, 0.0, 2.0])
+def test_unskewing_undoes_halls_transformation(skew, value):
+    off, part = _unskewed(value, skew), skew / 3
+    assert off + part * off**2 + part**2 * off**3 / 3 + part / 2 == pytest.approx(value)
 
 
 # -- refusals
