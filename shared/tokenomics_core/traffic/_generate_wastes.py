@@ -65,17 +65,17 @@ class Wastes:
             wait = self._wait(random)
 
     def _wordings(self, random: Random) -> list[tuple[str, str, tuple[Mark, ...]]]:
-        """Draw wordings of one question with their answers; those that a cache doubts are marked as such.
+        """Draw wordings of one question with its answer; those that a cache doubts are marked as such.
 
         None is left out for that: what is the same question is known from how it was made.
         """
         from tokenomics_core.cache import FixedThreshold, ResponseCache  # noqa: PLC0415 - loads numpy
 
         question, used = draw_question(random, self._sessions.number()), set[str]()
+        answer = texts.answer_about(random, question.thing, sentences=random.randrange(3, 6))
         cache = ResponseCache(embedder=_EMBEDDER, policy=FixedThreshold())
         found: list[tuple[str, str, tuple[Mark, ...]]] = []
         for number in range(random.randrange(2, 5)):
-            answer = texts.answer_about(random, question.thing, sentences=random.randrange(3, 6))
             is_doubted = bool(number) and cache.get("support", question.text) is None
             marks = (Mark("near_repeats", is_doubted=is_doubted),) if number else ()
             found.append((question.text, answer, marks))
