@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
@@ -70,13 +71,20 @@ def _run(arguments: argparse.Namespace, out: TextIO, now: datetime) -> int:  # n
             ) from error
         out.write(f"Dashboard: {dashboard.login_url}\nInterrupt to end it.\n")
         out.flush()
+        before = signal.signal(signal.SIGTERM, _end)
         try:
             dashboard.serve()
         except KeyboardInterrupt:
             out.write("Ended.\n")
         finally:
+            signal.signal(signal.SIGTERM, before)
             dashboard.close()
     return 0
+
+
+def _end(*_: object) -> None:
+    """End as an interrupt does, where a service manager asks for it or the shell has interrupts ignored."""
+    raise KeyboardInterrupt
 
 
 def _title(place: str) -> str:

@@ -106,9 +106,7 @@ class CostScope:
         self.prices = prices
         self.writer = LedgerWriter(ledger, on_failure=report.count_failure) if ledger is not None else None
         self.parent = _active.get()
-        self.tracker = CallTracker(
-            self.accept, prices=prices, on_failure=report.count_failure, bills=True
-        )
+        self.tracker = CallTracker(self.accept, prices=prices, on_failure=report.count_failure, bills=True)
         self._listeners: dict[str, Any] = {}
 
     def accept(self, record: SpendRecord) -> None:
