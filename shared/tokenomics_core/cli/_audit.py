@@ -111,7 +111,7 @@ def _audit(arguments: argparse.Namespace, reader: TrafficReader) -> Audit:
             month_days=arguments.month_days,
             cheaper=cheaper,
             workdir=folder,
-            processes=arguments.processes,
+            processes=arguments.processes or os.cpu_count() or 1,
         )
 
 

@@ -40,11 +40,11 @@ def audit_traffic(
     month_days: float = 30,
     cheaper: Mapping[str, str] | None = None,
     workdir: str | os.PathLike[str] | None = None,
-    processes: int | None = None,
+    processes: int = 1,
 ) -> Audit:
     """Find out where a log's money goes and what of it was wasted.
 
-    What `read_traffic` returns is read by several processes; of each call some hundred bytes are kept. Any
+    What `read_traffic` returns can be read by several processes; of each call some hundred bytes stay. Any
     other iterable is read by this process alone, as it comes.
 
     Args:
@@ -55,14 +55,15 @@ def audit_traffic(
             model of the same provider that the log uses most.
         workdir: A folder to keep what was found out about each stretch of the log, so that an audit that was
             broken off goes on where it was; None for a folder that is removed at the end.
-        processes: How many read; as many as there are processors if left out.
+        processes: How many read. With more than one a script of yours needs its
+            `if __name__ == "__main__":`, as with every pool of processes.
 
     Raises:
         ConfigurationError: A setting is wrong, or a folder to go on from is given for what cannot be read
             again; nothing was audited.
         StoreError: The folder cannot be written.
     """
-    if processes is not None and processes < 1:
+    if processes < 1:
         raise ConfigurationError(f"processes must be 1 or more, not {processes!r}; nothing was audited")
     if not month_days > 0:
         raise ConfigurationError(f"month_days must be above 0, not {month_days!r}; nothing was audited")
@@ -87,13 +88,13 @@ def audit_traffic(
         return merge_parts(parts, prices=prices, month_days=month_days, cheaper=cheaper)
 
 
-def _read(reader: TrafficReader, folder: Path, processes: int | None) -> list[Path]:
+def _read(reader: TrafficReader, folder: Path, processes: int) -> list[Path]:
     """Read every stretch that was not read before; return the files in the order of the log."""
     size = sum(map(_size_of, reader.parts))
     stretches = split_traffic(reader.parts, max(1, -(-size // _PART_BYTES), _few(size, processes)))
     files = [folder / f"{_fingerprint(reader, stretch)}.npz" for stretch in stretches]
     waiting = [(stretch, file) for stretch, file in zip(stretches, files, strict=True) if not _is_whole(file)]
-    workers = min(processes or os.cpu_count() or 1, len(waiting))
+    workers = min(processes, len(waiting))
     if workers <= 1 or size < _SMALL_BYTES:
         for stretch, file in waiting:
             _read_stretch(reader.over(stretch), file)
@@ -132,9 +133,9 @@ def _end_with_parent() -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def _few(size: int, processes: int | None) -> int:
+def _few(size: int, processes: int) -> int:
     """Return as many stretches as processes, where the log is worth more than one."""
-    return 1 if size < _SMALL_BYTES else (processes or os.cpu_count() or 1)
+    return 1 if size < _SMALL_BYTES else processes
 
 
 def _is_whole(file: Path) -> bool:
