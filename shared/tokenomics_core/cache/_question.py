@@ -79,6 +79,8 @@ _PHRASAL: Final = frozenset(
     words_in("turn turned turning switch switched log logged logging sign signed check checked put shut")
 )
 _PARTICLES: Final = frozenset({"on", "off", "in", "out", "up", "down"})
+_AFTER_NUMBERS: Final = frozenset({"am"})
+_GREETED: Final = frozenset({"morning", "afternoon", "evening", "night"})
 _AMBIGUOUS_MONTHS: Final = frozenset({"may", "march", "sun", "fall", "second"})
 
 
@@ -206,8 +208,10 @@ def _sort_out(
             continue
         if token in NUMBER_WORDS:
             numbers.add(NUMBER_WORDS[token])
-        elif token in UNITS:
+        elif token in UNITS and (token not in _AFTER_NUMBERS or _is_number(tokens[place - 1 : place], numbers)):
             units.add(UNITS[token])
+        elif token in _GREETED and tokens[place - 1 : place] == ["good"]:
+            content.pop()  # a greeting says nothing of what is asked
         elif token in DATES and (token not in _AMBIGUOUS_MONTHS or _is_month(token, place, tokens, raw)):
             dates.add(DATES[token])
         elif token in SCOPE:
@@ -224,6 +228,10 @@ def _with_particle(token: str, after: list[str]) -> str:
     reach = after if token.startswith(("turn", "switch")) else after[:1]
     particle = next((word for word in reach if word in _PARTICLES), "")
     return f"{stem(token)}_{particle}" if particle else token
+
+
+def _is_number(before: list[str], numbers: set[str]) -> bool:
+    return bool(before) and (before[0] in numbers or before[0] in NUMBER_WORDS)
 
 
 def _is_month(token: str, place: int, tokens: list[str], raw: list[str]) -> bool:

@@ -87,3 +87,16 @@ def test_no_two_words_mean_the_same_and_the_opposite():
     assert not opposites() & synonyms()
     assert all((other, one) in opposites() for one, other in opposites())
     assert all((other, one) in synonyms() for one, other in synonyms())
+
+
+@pytest.mark.parametrize(
+    "text", ["Am I able to change it?", "I'm able to change it", "Good evening, may I change it?"]
+)
+def test_am_and_a_greeting_are_no_times(text):
+    assert (analyze(text).units, analyze(text).dates) == (frozenset(), frozenset())
+    assert analyze(text).content == ("chang",)
+
+
+def test_am_after_a_number_and_an_evening_that_is_asked_for_are_times():
+    assert analyze("is it open at 5 am").units == analyze("is it open at 5am").units == {"am"}
+    assert analyze("is it open tomorrow evening").dates == {"tomorrow", "evening"}
