@@ -208,7 +208,9 @@ def _sort_out(
             continue
         if token in NUMBER_WORDS:
             numbers.add(NUMBER_WORDS[token])
-        elif token in UNITS and (token not in _AFTER_NUMBERS or _is_number(tokens[place - 1 : place], numbers)):
+        elif token in UNITS and (
+            token not in _AFTER_NUMBERS or _is_number(tokens[place - 1 : place], numbers)
+        ):
             units.add(UNITS[token])
         elif token in _GREETED and tokens[place - 1 : place] == ["good"]:
             content.pop()  # a greeting says nothing of what is asked
