@@ -12,7 +12,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
@@ -362,7 +362,7 @@ class SQLiteCacheStore:
             if _identity(self.path) != damaged:
                 return
             for ending in ("-wal", "-shm", ""):  # the file last: a new one must find no old log beside it
-                if Path(self.path + ending).exists():
+                with suppress(FileNotFoundError):  # the last process to close a file removes its logs itself
                     Path(self.path + ending).replace(aside + ending)
         _log.warning(
             "the cache %s is damaged (%s); it was set aside as %s and a new one begun",
