@@ -38,6 +38,7 @@ __all__ = ["SQLiteCacheStore"]
 
 _T = TypeVar("_T")
 _log = logging.getLogger("tokenomics")
+_OPENINGS: Final = 4
 _NEVER: Final = 1e300
 _CHANGES_KEPT: Final = 20_000
 _PARTITIONS_LOADED: Final = 10_000
@@ -323,13 +324,23 @@ class SQLiteCacheStore:
     # The file
 
     def _open(self) -> Database:
-        try:
-            return self._opened()
-        except StoreError as error:
-            if not _is_damage(error):
-                raise
-            self._set_aside(error, self._found)
+        for _ in range(_OPENINGS - 1):
+            try:
+                return self._opened()
+            except StoreError as error:
+                if _is_damage(error):
+                    self._set_aside(error, self._found)
+                elif not self._is_another_by_now():
+                    raise
         return self._opened()
+
+    def _is_another_by_now(self) -> bool:
+        """Tell whether another process has set the file aside while it was being opened."""
+        folder = Path(self.path).parent
+        if not folder.is_dir():
+            return False
+        with _alone_in(folder):
+            return _identity(self.path) != self._found
 
     def _opened(self) -> Database:
         path = Path(self.path)
