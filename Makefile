@@ -7,12 +7,13 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 TEST_EXTRAS := agents,llama-index,anthropic,notebook,redis,postgres,traffic,otel
 ARGS ?=
+JOBS ?= 2
 
 .PHONY: help demo test check format bench wheel-test clean
 
 help:
 	@echo "make demo        run the main job offline and print what it cost"
-	@echo "make test        run the tests                    (ARGS='-k pattern')"
+	@echo "make test        run the tests                    (ARGS='-k pattern', JOBS=2)"
 	@echo "make check       lint, types, architecture"
 	@echo "make bench       run every benchmark"
 	@echo "make wheel-test  build the wheel and run the tests on it"
@@ -22,7 +23,7 @@ demo: $(VENV)/.demo
 	$(BIN)/python examples/stdlib_rag.py $(ARGS)
 
 test: $(VENV)/.test
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile $(ARGS)
 
 check: $(VENV)/.test
 	$(BIN)/ruff check .
