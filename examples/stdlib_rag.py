@@ -18,6 +18,7 @@ provider that speaks the OpenAI protocol, its key taken from OPENAI_API_KEY.
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import shutil
 import sys
@@ -198,6 +199,8 @@ def show_budget(
     # A provider of its own: a prompt cache that the plain pass has filled would flatter this one.
     with open_provider(settings) as base_url:
         budgets = Budgets([Limit("user", usd=limit_usd)], prices=default_price_book())
+        # LangChain logs whatever a handler raises; the table tells of refusals.
+        logging.getLogger("langchain_core.callbacks.manager").setLevel(logging.CRITICAL)
         arm = budget_arm(settings, base_url, budgets)
         result = run_arm(arm, asked, ledger=ledger, run=run, on_progress=Progress(len(asked)))
     lines = build_user_lines(result, budgets, limit_usd)
