@@ -93,12 +93,10 @@ class Configured:
         self.budgets: Budgets | None = parts.budgets
         self.router: Router | None = parts.router
         self.cache = None if parts.cache is None else SemanticCache(cache=parts.cache, rule=parts.rule)
-        self._cost = None
         self.callbacks: list[BaseCallbackHandler] = []
         if parts.ledger is not None:
             keeps = settings.ledger is not None and settings.ledger.keep_content
-            self._cost = CostCallbackHandler(parts.ledger, prices=parts.prices, keep_content=keeps)
-            self.callbacks.append(self._cost)
+            self.callbacks.append(CostCallbackHandler(parts.ledger, prices=parts.prices, keep_content=keeps))
         if parts.budgets is not None:
             self.callbacks.append(
                 BudgetCallbackHandler(parts.budgets, max_output_tokens=parts.max_output_tokens)

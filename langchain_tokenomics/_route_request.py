@@ -13,6 +13,7 @@ from langchain_core.prompt_values import PromptValue
 from langchain_tokenomics._budget_shape import bound_of
 from langchain_tokenomics._messages import attribution_of
 from langchain_tokenomics._route_schemas import schema_text
+from tokenomics_core.message_content import NEEDED_BY_PART
 from tokenomics_core.routing import RouteRequest
 from tokenomics_core.routing._harness import without_harness
 
@@ -20,18 +21,6 @@ __all__ = ["KEYS", "Defaults", "messages_of", "read_request", "tool_names"]
 
 KEYS: Final = ("task", "max_cost_usd", "quality_floor", "language", "downgrade_to", "route_question")
 """What a config may say to the router, as metadata or under `configurable`."""
-
-_NEEDS = {
-    "image": "images",
-    "image_url": "images",
-    "input_image": "images",
-    "audio": "audio",
-    "input_audio": "audio",
-    "video": "videos",
-    "file": "files",
-    "document": "files",
-    "input_file": "files",
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,7 +165,7 @@ def _needs(messages: Sequence[BaseMessage]) -> Iterator[str]:
     for message in messages:
         if isinstance(message.content, list):
             for block in message.content:
-                need = _NEEDS.get(str(block.get("type"))) if isinstance(block, Mapping) else None
+                need = NEEDED_BY_PART.get(str(block.get("type"))) if isinstance(block, Mapping) else None
                 if need is not None:
                     yield need
 

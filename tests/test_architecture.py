@@ -20,7 +20,16 @@ LANGCHAIN = Path(langchain_tokenomics.__file__).parent
 LLAMA_INDEX = Path(llama_index_tokenomics.__file__).parent
 
 FLOORS = {
-    0: {"errors", "types", "protocols", "metered_llm", "postgres_link", "sqlite_file", "steps"},
+    0: {
+        "errors",
+        "message_content",
+        "types",
+        "protocols",
+        "metered_llm",
+        "postgres_link",
+        "sqlite_file",
+        "steps",
+    },
     1: {"pricing", "embedding", "tokens", "rendering", "usage"},
     2: {"ledger", "budgets", "cache", "routing", "compression", "prompts"},
     3: {"batch", "evaluation", "observability", "economics"},

@@ -10,11 +10,11 @@ from typing import Any, Literal
 from tokenomics_core.cache._hit import How
 from tokenomics_core.cache._partition import partition_of
 from tokenomics_core.errors import ConfigurationError
+from tokenomics_core.message_content import only_text
 
 __all__ = ["ChatRequest", "KeyRule", "RequestKey", "ServingRule"]
 
 _HOWS = ("semantic", "exact", "never")
-_TEXT_PARTS = frozenset({"text", "input_text", "output_text"})
 
 # What changes how a request is sent and not what is answered.
 _NEUTRAL_SETTINGS = frozenset(
@@ -162,7 +162,7 @@ class KeyRule:
         """Say where the answer to a request is looked for."""
         system, turns = _split(request.messages)
         last = turns[-1] if turns else {}
-        question = _text_of(last.get("content")) if last.get("role") in {"user", "human"} else None
+        question = only_text(last.get("content")) if last.get("role") in {"user", "human"} else None
         settings = _telling(request.settings, self.neutral_settings)
         how, why = self.rule.judge(
             temperature=_number(settings, "temperature"),
@@ -220,29 +220,8 @@ def _instructs(message: Mapping[str, Any]) -> bool:
     return message.get("role") in {"system", "developer"}
 
 
-def _text_of(content: Any) -> str | None:
-    """Return the words of a content that has nothing else; None otherwise."""
-    if isinstance(content, str):
-        return content
-    if not isinstance(content, Sequence) or isinstance(content, bytes):
-        return None
-    texts = []
-    for part in content:
-        if isinstance(part, str):
-            texts.append(part)
-        elif (
-            isinstance(part, Mapping)
-            and part.get("type") in _TEXT_PARTS
-            and isinstance(part.get("text"), str)
-        ):
-            texts.append(part["text"])
-        else:
-            return None
-    return "\n".join(texts) if texts else None
-
-
 def _has_media(content: Any) -> bool:
-    return content is not None and content != [] and _text_of(content) is None
+    return content is not None and content != [] and only_text(content) is None
 
 
 def _without_question(turn: Mapping[str, Any], question: str | None) -> Mapping[str, Any]:

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from tokenomics_core.cache import KeyRule, ServingRule
 from tokenomics_core.cache.content_guards import DEFAULT_GUARDS, Content
+from tokenomics_core.message_content import only_text
 from tokenomics_core.tokens import count_tokens
 from tokenomics_core.traffic._audit_part import AuditPart, PartWriter
 from tokenomics_core.traffic._facts_context import ContextReader
@@ -40,7 +41,6 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 _CUT_SHORT: Final = frozenset({"length", "max_tokens", "max_output_tokens", "model_length", "incomplete"})
 _LIMITS: Final = ("max_tokens", "max_completion_tokens", "max_output_tokens", "max_tokens_to_sample")
-_TEXT_PARTS: Final = frozenset({"text", "input_text", "output_text"})
 _INSTRUCTS: Final = frozenset({"system", "developer"})
 _NEAR_CHARS: Final = 1_000  # as the response cache: a longer text is too long for one vector
 _TOLD_CHARS: Final = 2_000
@@ -125,10 +125,10 @@ class FactsReader:
         flags = _plain_flags(record)
         if not messages:
             return {**_NO_CONTENT, "flags": flags}, ()
-        texts = [_text_of(message.get("content")) or "" for message in messages]
+        texts = [only_text(message.get("content")) or "" for message in messages]
         use, told = self._contexts.read(messages, texts, record.answer, record.model)
         last = messages[-1]
-        turn = _text_of(last.get("content")) if last.get("role") == "user" else None
+        turn = only_text(last.get("content")) if last.get("role") == "user" else None
         if any(message.get("role") == "assistant" for message in messages):
             flags |= FLAGS["later"]
         if turn is not None and self._may_be_near(record, messages, turn):
@@ -187,7 +187,7 @@ class FactsReader:
         how, _ = _RULE.judge(
             temperature=_number(record.settings.get("temperature")),
             has_media=any(
-                message.get("content") and _text_of(message["content"]) is None for message in messages
+                message.get("content") and only_text(message["content"]) is None for message in messages
             ),
             n_answers=int(_number(record.settings.get("n")) or 1),
         )
@@ -327,27 +327,6 @@ def _numbers(question: str) -> list[bytes]:
 
 def _signed(number: int) -> bytes:
     return number.to_bytes(8, "little", signed=True)
-
-
-def _text_of(content: Any) -> str | None:
-    """Return the words of a content that has nothing else; None otherwise."""
-    if isinstance(content, str):
-        return content
-    if not isinstance(content, Sequence) or isinstance(content, bytes):
-        return None
-    texts = []
-    for part in content:
-        if isinstance(part, str):
-            texts.append(part)
-        elif (
-            isinstance(part, Mapping)
-            and part.get("type") in _TEXT_PARTS
-            and isinstance(part.get("text"), str)
-        ):
-            texts.append(part["text"])
-        else:
-            return None
-    return "\n".join(texts) if texts else None
 
 
 def _number(value: object) -> float | None:

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from tokenomics_core.budgets import CallShape
 from tokenomics_core.cache import Answer, ChatRequest
+from tokenomics_core.message_content import NEEDED_BY_PART, TEXT_PARTS
 from tokenomics_core.routing import RouteRequest
 from tokenomics_core.routing._harness import without_harness
 from tokenomics_core.tokens import count_tokens
@@ -28,18 +29,6 @@ _TIERS: Final = frozenset({"flex", "priority", "fast"})
 _BOUNDS: Final = ("max_completion_tokens", "max_output_tokens", "max_tokens")
 _SCHEMAS: Final = ("functions", "response_format", "text_format", "output_format", "output_config")
 _SPEAKERS: Final = {"user": "human", "assistant": "ai"}
-_NEEDS: Final = {
-    "image": "images",
-    "image_url": "images",
-    "input_image": "images",
-    "audio": "audio",
-    "input_audio": "audio",
-    "video": "videos",
-    "file": "files",
-    "document": "files",
-    "input_file": "files",
-}
-_TEXTS: Final = frozenset({"text", "input_text", "output_text"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,7 +190,7 @@ def text_of(message: Mapping[str, Any]) -> str:
     parts = [
         part if isinstance(part, str) else part.get("text")
         for part in content
-        if isinstance(part, str) or (isinstance(part, Mapping) and part.get("type") in _TEXTS)
+        if isinstance(part, str) or (isinstance(part, Mapping) and part.get("type") in TEXT_PARTS)
     ]
     return "\n".join(part for part in parts if isinstance(part, str))
 
@@ -293,7 +282,7 @@ def _needs(messages: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     for message in messages:
         content = message.get("content")
         for part in content if isinstance(content, Sequence) and not isinstance(content, str) else ():
-            need = _NEEDS.get(str(part.get("type"))) if isinstance(part, Mapping) else None
+            need = NEEDED_BY_PART.get(str(part.get("type"))) if isinstance(part, Mapping) else None
             if need is not None:
                 yield need
 
