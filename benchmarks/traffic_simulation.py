@@ -19,40 +19,19 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import langchain_tokenomics
 import llama_index_tokenomics
 from examples.traffic_applications import LangChainApplication, LlamaIndexApplication
-from examples.traffic_stream import CHEAP, DEAR, Outcome, StreamClock, open_stand_in, run_stream, stream
+from examples.traffic_stream import CHEAP, DEAR, open_stand_in, run_stream, stream
+from examples.traffic_trial import BUDGETS, TIERS, became, became_in_replay, send
 from tokenomics_core.config import Settings
 from tokenomics_core.traffic import TrafficRecord, read_traffic, simulate_traffic, write_traffic
 
 CACHE = "[ledger]\n[cache]\nmax_error = 0.1\nttl_s = 400000\n"
-BUDGETS = """
-[budgets]
-max_output_tokens = 500
-[[budgets.limits]]
-scope = "user"
-usd = "0.004"
-window = "day"
-[[budgets.limits]]
-scope = "all"
-usd = "0.02"
-window = "rolling 24h"
-"""
-ROUTER = f"""
-[router]
-share = 0.4
-[[router.tiers]]
-name = "weak"
-model = "{CHEAP}"
-[[router.tiers]]
-name = "strong"
-model = "{DEAR}"
-"""
+ROUTER = f"\n[router]\nshare = 0.4\n{TIERS}"
 FRAMEWORKS: dict[str, tuple[Any, Callable[..., Any]]] = {
     "LangChain": (langchain_tokenomics, LangChainApplication),
     "LlamaIndex": (llama_index_tokenomics, LlamaIndexApplication),
@@ -69,15 +48,6 @@ def plainly(requests: list[TrafficRecord], application: Callable[..., Any]) -> l
         return list(read_traffic(path))
 
 
-def really(
-    requests: list[TrafficRecord], settings: Settings, package: Any, application: Callable[..., Any]
-) -> tuple[Decimal, list[Outcome]]:
-    clock = StreamClock()
-    with open_stand_in() as stand_in, package.from_config(settings, clock=clock) as saving:
-        outcomes = run_stream(requests, application(stand_in[0].openai_url, saving.wrap), stand_in, clock)
-        return saving.ledger.total(), outcomes
-
-
 def compare(
     name: str, toml: str, requests: list[TrafficRecord], log: list[TrafficRecord], answers: Any
 ) -> bool:
@@ -87,16 +57,12 @@ def compare(
     simulated = simulate_traffic(log, settings.plan(), answers=answers)
     simulating_s = time.perf_counter() - began
     began = time.perf_counter()
-    total, outcomes = really(requests, settings, package, application)
+    total, outcomes = send(requests, settings, package.from_config, application)
     sending_s = time.perf_counter() - began
-    told = [_became(call.is_hit, call.served == "model", call.model) for call in simulated.calls]
-    was = [
-        _became(
-            one.sent is None and one.answer is not None, one.sent is not None, one.sent and one.sent.model
-        )
-        for one in outcomes
-    ]
-    differing = sum(one != other for one, other in zip(told, was, strict=True))
+    differing = sum(
+        became_in_replay(call) != became(outcome)
+        for call, outcome in zip(simulated.calls, outcomes, strict=True)
+    )
     served = ", ".join(f"{how} {count}" for how, count in simulated.served.items() if count)
     print(
         f"{name:<30} log ${simulated.log_usd:.9f}, simulated ${simulated.usd:.9f}, real ${total:.9f}: "
@@ -104,10 +70,6 @@ def compare(
     )
     print(f"{'':<30} {served}; simulated in {simulating_s:.1f} s, sent in {sending_s:.1f} s", flush=True)
     return simulated.usd == total and not differing
-
-
-def _became(is_hit: bool, is_sent: bool, model: str | None) -> tuple[str, str | None]:
-    return ("model", model) if is_sent else ("cache" if is_hit else "refused", None)
 
 
 def main() -> int:

@@ -59,7 +59,7 @@ def test_the_main_job_prints_its_table_and_its_ledger_agrees():
 def test_no_script_is_forgotten():
     folder = ROOT / "examples"
     helpers = {"__init__.py", "stand_in.py", "judge.py", "stdlib_corpus.py", "stdlib_rag.py"}
-    helpers |= {"traffic_applications.py", "traffic_stream.py"}
+    helpers |= {"traffic_applications.py", "traffic_stream.py", "traffic_trial.py"}
     assert {path.name for path in folder.glob("*.py")} - helpers == set(SCRIPTS)
 
 

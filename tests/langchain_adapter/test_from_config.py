@@ -19,7 +19,8 @@ from langchain_openai import ChatOpenAI
 
 from examples.stdlib_corpus import build_corpus
 from examples.traffic_applications import LangChainApplication
-from examples.traffic_stream import CHEAP, DEAR, StreamClock, open_stand_in, run_stream, stream
+from examples.traffic_stream import CHEAP, DEAR, open_stand_in, run_stream, stream
+from examples.traffic_trial import BUDGETS, TIERS, became, became_in_replay, send
 from langchain_tokenomics import BudgetExceededError, ModelRouter, attribution, from_config, track_cost
 from tokenomics_core.config import Settings
 from tokenomics_core.errors import ConfigurationError
@@ -29,26 +30,6 @@ from tokenomics_core.traffic._replay_messages import Asked
 from tokenomics_core.types import Usage
 
 CACHE = "[ledger]\n[cache]\nmax_error = 0.3\nexplore = 0.1\nttl_s = 400000\n"
-BUDGETS = """
-[budgets]
-max_output_tokens = 500
-[[budgets.limits]]
-scope = "user"
-usd = "0.004"
-window = "day"
-[[budgets.limits]]
-scope = "all"
-usd = "0.02"
-window = "rolling 24h"
-"""
-TIERS = f"""
-[[router.tiers]]
-name = "weak"
-model = "{CHEAP}"
-[[router.tiers]]
-name = "strong"
-model = "{DEAR}"
-"""
 
 
 @pytest.fixture(scope="module")
@@ -69,24 +50,7 @@ def log(requests, tmp_path_factory):
 
 
 def really(requests, settings):
-    """Send the stream through LangChain for real; what it cost, and what became of each request."""
-    clock = StreamClock()
-    with open_stand_in() as stand_in, from_config(settings, clock=clock) as saving:
-        application = LangChainApplication(stand_in[0].openai_url, saving.wrap)
-        outcomes = run_stream(requests, application, stand_in, clock)
-        return saving.ledger.total(), outcomes
-
-
-def kind_of(outcome):
-    if outcome.sent is not None:
-        return "model", outcome.sent.model
-    return ("refused" if outcome.answer is None else "cache"), None
-
-
-def kind_of_call(call):
-    if call.served == "model":
-        return "model", call.model
-    return ("cache" if call.is_hit else call.served), None
+    return send(requests, settings, from_config, LangChainApplication)
 
 
 @pytest.mark.parametrize("toml", [CACHE, CACHE + BUDGETS], ids=["cache", "cache and budgets"])
@@ -95,7 +59,7 @@ def test_the_simulated_cost_is_what_the_stream_really_costs(requests, log, toml)
     simulated = simulate_traffic(log, settings.plan())
     total, outcomes = really(requests, settings)
     assert simulated.usd == total < simulated.log_usd
-    assert list(map(kind_of_call, simulated.calls)) == list(map(kind_of, outcomes))
+    assert list(map(became_in_replay, simulated.calls)) == list(map(became, outcomes))
     kinds = Counter(call.served for call in simulated.calls)
     assert kinds["exact"]
     assert kinds["semantic"]
@@ -117,7 +81,7 @@ def test_with_both_tiers_in_the_log_a_routed_stream_costs_what_is_simulated(requ
     simulated = simulate_traffic(kept, settings.plan(), answers=others)
     total, outcomes = really(some, settings)
     assert simulated.usd == total
-    assert list(map(kind_of_call, simulated.calls)) == list(map(kind_of, outcomes))
+    assert list(map(became_in_replay, simulated.calls)) == list(map(became, outcomes))
     assert simulated.estimated_calls == 0
     assert set(simulated.routed) == {"weak", "strong"}
     estimated = simulate_traffic(kept, settings.plan())
@@ -145,7 +109,7 @@ share = 0.9
     settings = Settings.load(toml)
     simulated = simulate_traffic([record for record in log if record.id in names], settings.plan())
     _, outcomes = really(some, settings)
-    assert list(map(kind_of_call, simulated.calls)) == list(map(kind_of, outcomes))
+    assert list(map(became_in_replay, simulated.calls)) == list(map(became, outcomes))
     assert simulated.routed["weak"] > simulated.routed["strong"] > 0
 
 
