@@ -6,13 +6,14 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import TypeVar
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, TypeVar
 
 from tokenomics_core.errors import ConfigurationError
 from tokenomics_core.rendering import Cell, Column, Group, Notice, Row, Table, to_html, to_text
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 __all__ = ["Trial", "VariantReport", "VariantResult", "arun_variants", "compare_variants", "run_variants"]
 
@@ -135,6 +136,8 @@ def compare_variants(
         raise ConfigurationError(
             f"every variant must answer the same cases, not {counts}; nothing was compared"
         )
+    import numpy as np  # noqa: PLC0415 - every command of the command line loads this area
+
     quality = {name: _qualities(name, done) for name, done in trials.items()}
     rng = np.random.default_rng(seed)
     draws = rng.integers(0, counts[baseline], (_DRAWS, counts[baseline]))
@@ -201,6 +204,8 @@ def _result(
     *,
     is_baseline: bool,
 ) -> VariantResult:
+    import numpy as np  # noqa: PLC0415 - see above
+
     differences = quality - base
     means = differences[draws].mean(axis=1)
     low, high = (float(value) for value in np.quantile(means, [0.025, 0.975]))
@@ -231,6 +236,8 @@ def _interval(result: VariantResult) -> str:
 
 
 def _qualities(name: str, trials: Sequence[Trial]) -> NDArray[np.float64]:
+    import numpy as np  # noqa: PLC0415 - see above
+
     values = np.array([trial.quality for trial in trials], dtype=np.float64)
     if not ((values >= 0) & (values <= 1)).all():
         raise ConfigurationError(f"the qualities of {name!r} must lie in [0, 1]; nothing was compared")
